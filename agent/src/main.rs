@@ -1,0 +1,5 @@
+//! The `goroscope` command.
+
+fn main() -> std::process::ExitCode {
+    goroscope::cli::main()
+}

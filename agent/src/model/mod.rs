@@ -1,0 +1,7 @@
+//! What is known of the watched processes: plain data, no I/O and no clock.
+
+pub mod delay;
+pub mod process;
+pub mod site;
+pub mod snapshot;
+pub mod watch;

@@ -1,0 +1,141 @@
+//! One watched process.
+
+use std::collections::BTreeMap;
+
+use super::{
+    delay::DelayHistogram,
+    site::Site,
+    watch::{Status, Watch},
+};
+use crate::discover::identity::ProcessId;
+
+/// Whose process it is: the names that are known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// Kubernetes namespace.
+    pub namespace: Option<String>,
+    /// Kubernetes pod.
+    pub pod: Option<String>,
+    /// Container name.
+    pub container: Option<String>,
+    /// Container id.
+    pub container_id: Option<String>,
+    /// systemd unit.
+    pub unit: Option<String>,
+}
+
+/// Context switches of a process's threads, since the agent came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Switches {
+    /// The thread gave up the CPU of itself.
+    pub voluntary: u64,
+    /// The thread could have gone on.
+    pub preempted: u64,
+}
+
+/// What the kernel's scheduler did with a process's threads, since the agent came.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sched {
+    /// Run-queue delay of the threads.
+    pub delay: DelayHistogram,
+    /// Their switches.
+    pub switches: Switches,
+}
+
+/// Births and deaths.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Goroutines born.
+    pub created: u64,
+    /// Goroutines that ended.
+    pub exited: u64,
+}
+
+/// What the file that a process runs says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BinaryFacts {
+    /// `go1.26.6`
+    pub go_version: String,
+    /// Path of the main module.
+    pub module: Option<String>,
+    /// Go build id.
+    pub build_id: Option<String>,
+    /// `amd64`, `arm64`, …
+    pub arch: String,
+    /// No symbol table.
+    pub stripped: bool,
+    /// Position-independent.
+    pub pie: bool,
+    /// Has DWARF line and type information.
+    pub dwarf: bool,
+}
+
+/// One watched process.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Process {
+    /// Identity.
+    pub id: ProcessId,
+    /// When it started, in seconds since the Unix epoch.
+    pub started_at: f64,
+    /// Path of the executable, as `/proc/PID/exe` has it, without a trailing ` (deleted)`.
+    pub exe: String,
+    /// Name of its main thread.
+    pub comm: String,
+    /// Of the binary; `None` where it could not be read.
+    pub binary: Option<BinaryFacts>,
+    /// Number of OS threads.
+    pub threads: Option<u64>,
+    /// Live user goroutines, by the runtime's own records.
+    pub goroutines: Option<u64>,
+    /// Births and deaths; since the probes came.
+    pub counts: Option<Counts>,
+    /// Creation sites, the largest first, bounded; the rest last, without a name.
+    pub sites: Vec<Site>,
+    /// Births and deaths that are in `counts` but in no site, because a table was full.
+    pub site_losses: u64,
+    /// The scheduler's view; `None` where the scheduler is not traced.
+    pub sched: Option<Sched>,
+    /// Can the runtime's memory be read?
+    pub runtime: Watch,
+    /// Are the uprobes attached?
+    pub probes: Watch,
+    /// Names.
+    pub origin: Origin,
+    /// Uprobe hits so far.
+    pub probe_hits: u64,
+    /// Number of uprobes attached for it (shared with the other processes of its binary).
+    pub probes_attached: u64,
+}
+
+impl Process {
+    /// Base name of the executable: the label `exe`.
+    #[must_use]
+    pub fn exe_base(&self) -> &str {
+        self.exe.rsplit('/').next().unwrap_or(&self.exe)
+    }
+
+    /// One word for how well it is watched.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let failed = |watch: &Watch| matches!(watch, Watch::Failed(_));
+        let works = |watch: &Watch| *watch == Watch::Ok;
+        if !failed(&self.runtime) && !failed(&self.probes) {
+            Status::Active
+        } else if works(&self.runtime) || works(&self.probes) {
+            Status::Degraded
+        } else {
+            Status::Failed
+        }
+    }
+}
+
+/// Processes by status, for `goroscope_processes`.
+#[must_use]
+pub fn by_status<'a>(processes: impl IntoIterator<Item = &'a Process>) -> BTreeMap<Status, u64> {
+    let mut counts =
+        BTreeMap::from([(Status::Active, 0), (Status::Degraded, 0), (Status::Failed, 0)]);
+    for process in processes {
+        *counts.entry(process.status()).or_default() += 1;
+    }
+    counts
+}

@@ -1,0 +1,38 @@
+//! A creation site: where in a program goroutines are started, and what they run.
+
+/// Names a creation site within a process.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SiteName {
+    /// Function with the `go` statement, as Go's own goroutine dump has it behind "created by".
+    pub created_by: String,
+    /// Path of the source file of the `go` statement, as the compiler recorded it.
+    pub file: String,
+    /// Line of the `go` statement.
+    pub line: u32,
+    /// The function started.
+    pub start: String,
+}
+
+impl SiteName {
+    /// `file.go:line`, the file by its base name: the label `location`.
+    #[must_use]
+    pub fn location(&self) -> String {
+        let base = self.file.rsplit('/').next().unwrap_or(&self.file);
+        if base.is_empty() { String::new() } else { format!("{base}:{}", self.line) }
+    }
+}
+
+/// A creation site with its counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Site {
+    /// Which site; `None` for the rest of the sites of a process, summed up.
+    pub name: Option<SiteName>,
+    /// Goroutines alive that were born there.
+    pub live: u64,
+    /// Goroutines born there while the probes were attached.
+    pub created: u64,
+    /// Goroutines born there that ended while the probes were attached.
+    pub exited: u64,
+    /// The runtime's own goroutines (garbage collector and the like), not the program's.
+    pub system: bool,
+}

@@ -1,0 +1,1 @@
+//! The kernel programs: loaded, attached, read.

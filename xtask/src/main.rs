@@ -1,0 +1,2 @@
+//! goroscope's tasks: `cargo xtask setup|build|demo|test|bench|lint`.
+fn main() {}
