@@ -169,7 +169,8 @@ fn open_unix(path: &Path) -> io::Result<StdUnixListener> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
     // bind(2) gives the file the mode of the socket, so there is no moment at which others could
-    // connect: https://github.com/torvalds/linux/blob/v6.12/net/unix/af_unix.c#L1228
+    // connect, see unix_bind_bsd():
+    // https://github.com/torvalds/linux/blob/v6.12/net/unix/af_unix.c
     rustix::fs::fchmod(&socket, SOCKET_MODE)?;
     rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
     rustix::net::listen(&socket, BACKLOG)?;

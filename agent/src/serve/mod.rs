@@ -15,6 +15,8 @@ pub mod listen;
 mod server;
 
 #[cfg(test)]
+mod client;
+#[cfg(test)]
 mod sample;
 #[cfg(test)]
 mod tests;

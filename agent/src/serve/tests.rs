@@ -1,134 +1,19 @@
 //! Over real sockets.
 
-use std::{
-    collections::BTreeMap,
-    io::Read as _,
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{io::Read as _, sync::atomic::Ordering, time::Duration};
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpStream, UnixStream},
-    sync::oneshot,
-    task::JoinHandle,
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 use super::{
+    client::{Answer, LONG, Running, exchange, start, start_with},
     listen::Listener,
-    sample::{bare, snapshot, whole},
-    serve,
-    source::{BoxFuture, Source},
+    sample::{snapshot, whole},
 };
-use crate::model::snapshot::Snapshot;
-
-/// Longer than anything here takes; a test that waits so long fails.
-const LONG: Duration = Duration::from_secs(60);
-
-struct Fixed {
-    snapshot: Arc<Snapshot>,
-    ready: AtomicBool,
-}
-
-impl Source for Fixed {
-    fn snapshot(&self) -> BoxFuture<'_, Arc<Snapshot>> {
-        Box::pin(async { Arc::clone(&self.snapshot) })
-    }
-
-    fn ready(&self) -> bool {
-        self.ready.load(Ordering::Relaxed)
-    }
-}
-
-struct Running {
-    address: SocketAddr,
-    source: Arc<Fixed>,
-    stop: oneshot::Sender<()>,
-    server: JoinHandle<()>,
-}
-
-impl Running {
-    async fn start() -> Self {
-        let listener = Listener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.tcp_address().unwrap();
-        let (source, stop, server) = start(listener);
-        Self { address, source, stop, server }
-    }
-
-    async fn connect(&self) -> TcpStream {
-        TcpStream::connect(self.address).await.unwrap()
-    }
-
-    async fn ask(&self, request: &str) -> Answer {
-        exchange(self.connect().await, request).await
-    }
-
-    async fn get(&self, path: &str) -> Answer {
-        self.ask(&format!("GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")).await
-    }
-
-    async fn stop(self) {
-        self.stop.send(()).unwrap();
-        timeout(LONG, self.server).await.unwrap().unwrap();
-    }
-}
-
-fn start(listener: Listener) -> (Arc<Fixed>, oneshot::Sender<()>, JoinHandle<()>) {
-    let snapshot = Arc::new(snapshot(vec![whole(7), bare(8)]));
-    let source = Arc::new(Fixed { snapshot, ready: AtomicBool::new(false) });
-    let (stop, stopped) = oneshot::channel::<()>();
-    let shutdown = async { stopped.await.unwrap_or_default() };
-    let server = tokio::spawn(serve(vec![listener], Arc::clone(&source) as _, shutdown));
-    (source, stop, server)
-}
-
-#[derive(Debug)]
-struct Answer {
-    status: u16,
-    headers: BTreeMap<String, String>,
-    body: Vec<u8>,
-}
-
-impl Answer {
-    fn parse(bytes: &[u8]) -> Self {
-        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("a head") + 4;
-        let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
-        let mut lines = head.lines();
-        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
-        let mut headers = BTreeMap::<String, String>::new();
-        for (name, value) in lines.filter_map(|line| line.split_once(": ")) {
-            let all = headers.entry(name.to_lowercase()).or_default();
-            *all = format!("{all}{}{value}", if all.is_empty() { "" } else { ", " });
-        }
-        Self { status, headers, body: bytes[end..].to_vec() }
-    }
-
-    fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", String::as_str)
-    }
-
-    fn text(&self) -> &str {
-        std::str::from_utf8(&self.body).unwrap()
-    }
-
-    fn json(&self) -> Value {
-        assert_eq!(self.header("content-type"), "application/json");
-        serde_json::from_slice(&self.body).unwrap()
-    }
-}
-
-async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &str) -> Answer {
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut bytes = Vec::new();
-    timeout(LONG, stream.read_to_end(&mut bytes)).await.unwrap().unwrap();
-    Answer::parse(&bytes)
-}
 
 #[tokio::test]
 async fn metrics_in_the_format_that_is_asked_for() {
@@ -319,6 +204,26 @@ async fn a_client_that_does_not_finish_its_request_is_cut() {
     let mut bytes = Vec::new();
     let _closed = timeout(LONG, slow.read_to_end(&mut bytes)).await.expect("it is cut");
     running.stop().await;
+}
+
+/// Time is the runtime's here, too.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_read_is_cut() {
+    let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.tcp_address().unwrap();
+    // More than the buffers of both ends hold.
+    let processes = (0..8000).map(whole).collect();
+    let (_, stop, server) = start_with(listener, snapshot(processes));
+    let mut lazy = TcpStream::connect(address).await.unwrap();
+    lazy.write_all(b"GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
+    sleep(Duration::from_secs(200)).await;
+    let mut bytes = Vec::new();
+    let _cut = timeout(LONG, lazy.read_to_end(&mut bytes)).await.expect("it is cut");
+    let answer = Answer::parse(&bytes);
+    let whole_length: usize = answer.header("content-length").parse().unwrap();
+    assert!(answer.body.len() < whole_length, "{whole_length}");
+    stop.send(()).unwrap();
+    timeout(LONG, server).await.unwrap().unwrap();
 }
 
 #[tokio::test]

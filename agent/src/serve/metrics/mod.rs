@@ -23,6 +23,8 @@ mod format;
 mod text;
 
 #[cfg(test)]
+mod parse;
+#[cfg(test)]
 mod tests;
 
 use family::Family;

@@ -1,3 +1,5 @@
+//! The metrics of literal snapshots, in each format.
+
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use goroscope_ebpf_probes::buckets::BUCKETS;
@@ -6,7 +8,7 @@ use prometheus_client::encoding::prometheus_protobuf::prometheus_data_model::{
 };
 use prost::Message as _;
 
-use super::{label::LONGEST, *};
+use super::{label::LONGEST, parse::parse, *};
 use crate::{
     discover::identity::StartTime,
     model::{process::Process, snapshot::Snapshot},
@@ -25,48 +27,6 @@ fn messages(snapshot: &Snapshot) -> Vec<MetricFamily> {
         families.push(MetricFamily::decode_length_delimited(&mut rest).unwrap());
     }
     families
-}
-
-type LabelMap = BTreeMap<String, String>;
-
-/// Reads samples back: (name, labels) and value. Fails on what a scraper refuses: a line that is
-/// none, a series twice.
-fn parse(text: &str) -> BTreeMap<(String, LabelMap), f64> {
-    let mut samples = BTreeMap::new();
-    for line in text.lines().filter(|line| !line.starts_with('#')) {
-        let name_end = line.find(['{', ' ']).expect(line);
-        let (name, mut rest) = line.split_at(name_end);
-        let mut labels = LabelMap::new();
-        if let Some(inside) = rest.strip_prefix('{') {
-            rest = inside;
-            loop {
-                let (key, after) = rest.split_once("=\"").expect(line);
-                let mut value = String::new();
-                let mut chars = after.char_indices();
-                let end = loop {
-                    match chars.next().expect(line) {
-                        (at, '"') => break at + 1,
-                        (_, '\\') => value.push(match chars.next().expect(line).1 {
-                            'n' => '\n',
-                            c @ ('"' | '\\') => c,
-                            c => panic!("escape {c:?} in {line}"),
-                        }),
-                        (_, c) => value.push(c),
-                    }
-                };
-                assert_eq!(labels.insert(key.to_owned(), value), None, "label twice in {line}");
-                rest = &after[end..];
-                match rest.strip_prefix(',') {
-                    Some(next) => rest = next,
-                    None => break rest = rest.strip_prefix('}').expect(line),
-                }
-            }
-        }
-        let value = rest.strip_prefix(' ').expect(line).replace("+Inf", "inf").parse().expect(line);
-        let known = samples.insert((name.to_owned(), labels), value);
-        assert_eq!(known, None, "series twice: {line}");
-    }
-    samples
 }
 
 fn assert_lines(text: &str, expected: &[&str]) {
