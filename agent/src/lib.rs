@@ -3,12 +3,13 @@
 //! The modules are the stages that data passes through, one way, in this order; a stage imports
 //! from earlier ones only, and `run` wires them. See `ARCHITECTURE.md`.
 
-pub mod cli;
 pub mod discover;
 pub mod inspect;
-pub mod model;
 pub mod probe;
 pub mod read;
-pub mod run;
+pub mod model;
 pub mod serve;
 pub mod show;
+pub mod doctor;
+pub mod run;
+pub mod cli;

@@ -75,19 +75,7 @@ impl Probes {
             }
             Err(reason) => (Err(reason.clone()), Err(reason.clone())),
         };
-        Ok(Self {
-            ebpf,
-            uprobes,
-            sched,
-            lifecycle,
-            processes,
-            sites,
-            threads,
-            slots,
-            losses,
-            events,
-            leaving: [Vec::new(), Vec::new()],
-        })
+        Ok(Self { ebpf, uprobes, sched, lifecycle, processes, sites, threads, slots, losses, events, leaving: [Vec::new(), Vec::new()] })
     }
 
     /// Can uprobes be attached? Else why not.
@@ -126,10 +114,10 @@ impl Probes {
         target: &Target,
         scope: Scope,
     ) -> Result<Attachment, ProbeError> {
-        let programs = self
-            .uprobes
-            .clone()
-            .map_err(|reason| ProbeError::Program { program: "uprobe", reason })?;
+        let programs = self.uprobes.clone().map_err(|reason| ProbeError::Program {
+            program: "uprobe",
+            reason,
+        })?;
         attach::attach(&mut self.ebpf, programs, path, target, scope)
     }
 

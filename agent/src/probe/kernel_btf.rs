@@ -113,19 +113,14 @@ impl<'a> Btf<'a> {
             return Err(KernelBtfError::Malformed { at: 0 });
         }
         let mut btf = Self { bytes, types: vec![0], names: 0, by_name: HashMap::new() };
-        let field = |at| {
-            btf.word(at)
-                .and_then(|word| usize::try_from(word).ok().ok_or(KernelBtfError::Malformed { at }))
-        };
+        let field = |at| btf.word(at).and_then(|word| usize::try_from(word).ok().ok_or(KernelBtfError::Malformed { at }));
         let (head, types, types_len, names) = (field(4)?, field(8)?, field(12)?, field(16)?);
         let malformed = || KernelBtfError::Malformed { at: head };
         btf.names = head.checked_add(names).ok_or_else(malformed)?;
         let mut at = head.checked_add(types).ok_or_else(malformed)?;
-        let end =
-            at.checked_add(types_len).filter(|&end| end <= bytes.len()).ok_or_else(malformed)?;
+        let end = at.checked_add(types_len).filter(|&end| end <= bytes.len()).ok_or_else(malformed)?;
         while at < end {
-            let id =
-                u32::try_from(btf.types.len()).map_err(|_| KernelBtfError::Malformed { at })?;
+            let id = u32::try_from(btf.types.len()).map_err(|_| KernelBtfError::Malformed { at })?;
             let head = btf.head(at)?;
             btf.types.push(at);
             if matches!(head.kind, KIND_STRUCT | KIND_TYPEDEF) {
@@ -250,58 +245,23 @@ mod tests {
     fn kernel() -> Vec<u32> {
         vec![
             // 1: task_struct { u32 __state; anonymous struct 2 at byte 8; signal at 40 }
-            name("task_struct"),
-            KIND_STRUCT << 24 | 3,
-            48,
-            name("__state"),
-            0,
-            0,
-            0,
-            2,
-            64,
-            name("signal"),
-            0,
-            320,
+            name("task_struct"), KIND_STRUCT << 24 | 3, 48,
+            name("__state"), 0, 0,
+            0, 2, 64,
+            name("signal"), 0, 320,
             // 2: struct { pid; tgid; nvcsw }
-            0,
-            KIND_STRUCT << 24 | 3,
-            16,
-            name("pid"),
-            0,
-            0,
-            name("tgid"),
-            0,
-            32,
-            name("nvcsw"),
-            0,
-            64,
+            0, KIND_STRUCT << 24 | 3, 16,
+            name("pid"), 0, 0,
+            name("tgid"), 0, 32,
+            name("nvcsw"), 0, 64,
             // 3: signal_struct { live at 4 }
-            name("signal_struct"),
-            KIND_STRUCT << 24 | 1,
-            8,
-            name("live"),
-            0,
-            32,
+            name("signal_struct"), KIND_STRUCT << 24 | 1, 8,
+            name("live"), 0, 32,
             // 4: typedef of 5, 5: pointer to 6, 6: function of five parameters
-            name("btf_trace_sched_switch"),
-            KIND_TYPEDEF << 24,
-            5,
-            0,
-            KIND_PTR << 24,
-            6,
-            0,
-            KIND_FUNC_PROTO << 24 | 5,
-            0,
-            0,
-            0,
-            0,
-            0,
-            0,
-            0,
-            0,
-            0,
-            0,
-            0,
+            name("btf_trace_sched_switch"), KIND_TYPEDEF << 24, 5,
+            0, KIND_PTR << 24, 6,
+            0, KIND_FUNC_PROTO << 24 | 5, 0,
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
         ]
     }
 
@@ -309,14 +269,8 @@ mod tests {
     fn members_are_found_also_inside_anonymous_structs() {
         let layout = layout(&btf(&kernel(), NAMES)).unwrap();
         let expected = TaskLayout {
-            pid: 8,
-            tgid: 12,
-            state: 0,
-            nvcsw: 16,
-            signal: 40,
-            signal_live: 4,
-            switch_has_state: 1,
-            reserved: 0,
+            pid: 8, tgid: 12, state: 0, nvcsw: 16, signal: 40, signal_live: 4,
+            switch_has_state: 1, reserved: 0,
         };
         assert_eq!(layout, expected);
     }

@@ -3,9 +3,9 @@
 //! [`Probes`] is the whole of it; one file stands for one hook (and has the same name on the
 //! kernel's side) or for one of the tables.
 
-pub mod error;
 pub mod kernel_btf;
 pub mod limits;
+pub mod error;
 
 mod gdestroy;
 mod load;
