@@ -1,8 +1,28 @@
-//! goroscope's kernel programs.
+//! goroscope's kernel programs: each file is one hook, and says which metrics it feeds.
 #![no_std]
 #![no_main]
+#![expect(unstable_features, reason = "inline assembly for BPF: the atomic add")]
+#![feature(asm_experimental_arch)]
 
+mod gdestroy;
+mod newproc;
+mod sched_process;
+mod sched_switch;
+mod sched_wakeup;
+
+mod current;
+mod maps;
+mod site;
+mod task;
+mod user;
+
+/// The verifier admits no panic; the compiler wants a handler all the same.
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     loop {}
 }
+
+/// `bpf_probe_read_user` and its like are for GPL-compatible programs.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

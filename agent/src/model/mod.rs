@@ -1,7 +1,9 @@
 //! What is known of the watched processes: plain data, no I/O and no clock.
 
 pub mod delay;
+pub mod json;
 pub mod process;
 pub mod site;
 pub mod snapshot;
+pub mod top;
 pub mod watch;

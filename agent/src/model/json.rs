@@ -1,0 +1,258 @@
+//! Processes and sites as JSON: what `ps --output json` prints and the HTTP API answers.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use super::{
+    process::{Origin, Process},
+    site::Site,
+};
+
+/// One process. What is not known is `null`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ProcessJson<'a> {
+    /// The process id.
+    pub pid: u32,
+    /// When it started: RFC 3339, to the millisecond.
+    pub start_time: Option<String>,
+    /// Path of the executable.
+    pub exe: &'a str,
+    /// Name of its main thread.
+    pub comm: &'a str,
+    /// `go1.26.6`
+    pub go_version: Option<&'a str>,
+    /// Path of the main module.
+    pub module: Option<&'a str>,
+    /// Go build id.
+    pub build_id: Option<&'a str>,
+    /// `amd64`, `arm64`, …
+    pub arch: Option<&'a str>,
+    /// Has no symbol table.
+    pub stripped: Option<bool>,
+    /// Is position-independent.
+    pub pie: Option<bool>,
+    /// Has DWARF.
+    pub dwarf: Option<bool>,
+    /// Number of OS threads.
+    pub threads: Option<u64>,
+    /// Live user goroutines.
+    pub goroutines: Option<u64>,
+    /// Goroutines born.
+    pub created_total: Option<u64>,
+    /// How well it can be watched.
+    pub watch: WatchJson<'a>,
+    /// Whose process it is.
+    pub origin: OriginJson<'a>,
+}
+
+/// `"ok"`, `"off"`, or a reason, for each way of watching.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WatchJson<'a> {
+    /// The runtime's memory.
+    pub runtime: &'a str,
+    /// The uprobes.
+    pub probes: &'a str,
+}
+
+/// Names; those that are not known are left out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OriginJson<'a> {
+    /// Kubernetes namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<&'a str>,
+    /// Kubernetes pod.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod: Option<&'a str>,
+    /// Container name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<&'a str>,
+    /// Container id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container_id: Option<&'a str>,
+    /// systemd unit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<&'a str>,
+}
+
+/// One creation site. The sum of the sites that are not told apart has `null` names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SiteJson<'a> {
+    /// Function with the `go` statement.
+    pub created_by: Option<&'a str>,
+    /// `file.go:line`
+    pub location: Option<String>,
+    /// Path of the source file.
+    pub file: Option<&'a str>,
+    /// Line of the `go` statement.
+    pub line: Option<u32>,
+    /// The function started.
+    pub start: Option<&'a str>,
+    /// Goroutines alive.
+    pub live: u64,
+    /// Goroutines born while the probes were attached.
+    pub created: u64,
+    /// Goroutines ended while the probes were attached.
+    pub exited: u64,
+    /// The runtime's own, not the program's.
+    pub system: bool,
+}
+
+impl<'a> From<&'a Process> for ProcessJson<'a> {
+    fn from(process: &'a Process) -> Self {
+        let binary = process.binary.as_ref();
+        Self {
+            pid: process.id.pid.0,
+            start_time: rfc3339(process.started_at),
+            exe: &process.exe,
+            comm: &process.comm,
+            go_version: binary.map(|binary| binary.go_version.as_str()),
+            module: binary.and_then(|binary| binary.module.as_deref()),
+            build_id: binary.and_then(|binary| binary.build_id.as_deref()),
+            arch: binary.map(|binary| binary.arch.as_str()),
+            stripped: binary.map(|binary| binary.stripped),
+            pie: binary.map(|binary| binary.pie),
+            dwarf: binary.map(|binary| binary.dwarf),
+            threads: process.threads,
+            goroutines: process.goroutines,
+            created_total: process.counts.map(|counts| counts.created),
+            watch: WatchJson { runtime: process.runtime.as_str(), probes: process.probes.as_str() },
+            origin: OriginJson::from(&process.origin),
+        }
+    }
+}
+
+impl<'a> From<&'a Origin> for OriginJson<'a> {
+    fn from(origin: &'a Origin) -> Self {
+        Self {
+            namespace: origin.namespace.as_deref(),
+            pod: origin.pod.as_deref(),
+            container: origin.container.as_deref(),
+            container_id: origin.container_id.as_deref(),
+            unit: origin.unit.as_deref(),
+        }
+    }
+}
+
+impl<'a> From<&'a Site> for SiteJson<'a> {
+    fn from(site: &'a Site) -> Self {
+        let name = site.name.as_ref();
+        Self {
+            created_by: name.map(|name| name.created_by.as_str()),
+            location: name.map(|name| name.location()),
+            file: name.map(|name| name.file.as_str()),
+            line: name.map(|name| name.line),
+            start: name.map(|name| name.start.as_str()),
+            live: site.live,
+            created: site.created,
+            exited: site.exited,
+            system: site.system,
+        }
+    }
+}
+
+/// Seconds since the Unix epoch as RFC 3339 to the millisecond, in UTC; `None` for a time no
+/// calendar has.
+#[must_use]
+pub fn rfc3339(seconds: f64) -> Option<String> {
+    let since_epoch = SignedDuration::try_from_secs_f64(seconds).ok()?;
+    let time = Timestamp::from_duration(since_epoch).ok()?;
+    Some(format!("{time:.3}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json, to_value};
+
+    use super::*;
+    use crate::{
+        discover::identity::{Pid, ProcessId, StartTime},
+        model::{
+            process::{BinaryFacts, Counts},
+            site::SiteName,
+            watch::Watch,
+        },
+    };
+
+    fn process() -> Process {
+        Process {
+            id: ProcessId { pid: Pid(7), start: StartTime(1) },
+            started_at: 1_767_225_600.25,
+            exe: "/usr/bin/api".to_owned(),
+            comm: "api".to_owned(),
+            binary: Some(BinaryFacts {
+                go_version: "go1.26.6".to_owned(),
+                module: Some("example.org/api".to_owned()),
+                build_id: None,
+                arch: "amd64".to_owned(),
+                stripped: true,
+                pie: false,
+                dwarf: false,
+            }),
+            threads: Some(9),
+            goroutines: None,
+            counts: Some(Counts { created: 5, exited: 3 }),
+            sites: Vec::new(),
+            site_losses: 0,
+            sched: None,
+            runtime: Watch::Failed("no symbols".to_owned()),
+            probes: Watch::Ok,
+            origin: Origin { unit: Some("api.service".to_owned()), ..Origin::default() },
+            probe_hits: 8,
+            probes_attached: 2,
+        }
+    }
+
+    #[test]
+    fn a_process_has_exactly_the_fields_of_the_contract() {
+        assert_eq!(
+            to_value(ProcessJson::from(&process())).unwrap(),
+            json!({
+                "pid": 7, "start_time": "2026-01-01T00:00:00.250Z", "exe": "/usr/bin/api",
+                "comm": "api", "go_version": "go1.26.6", "module": "example.org/api",
+                "build_id": null, "arch": "amd64", "stripped": true, "pie": false, "dwarf": false,
+                "threads": 9, "goroutines": null, "created_total": 5,
+                "watch": {"runtime": "no symbols", "probes": "ok"},
+                "origin": {"unit": "api.service"},
+            })
+        );
+    }
+
+    #[test]
+    fn of_an_unread_binary_nothing_is_claimed() {
+        let unread = Process { binary: None, counts: None, ..process() };
+        let json = to_value(ProcessJson::from(&unread)).unwrap();
+        for field in ["go_version", "arch", "stripped", "pie", "dwarf", "created_total"] {
+            assert_eq!(json.get(field), Some(&Value::Null), "{field}");
+        }
+    }
+
+    #[test]
+    fn a_site_and_the_nameless_rest() {
+        let name = SiteName {
+            created_by: "main.serve".to_owned(),
+            file: "/src/main.go".to_owned(),
+            line: 12,
+            start: "main.handle".to_owned(),
+        };
+        let site = Site { name: Some(name), live: 1, created: 3, exited: 2, system: false };
+        assert_eq!(
+            to_value(SiteJson::from(&site)).unwrap(),
+            json!({
+                "created_by": "main.serve", "location": "main.go:12", "file": "/src/main.go",
+                "line": 12, "start": "main.handle", "live": 1, "created": 3, "exited": 2,
+                "system": false,
+            })
+        );
+        let rest = to_value(SiteJson::from(&Site { name: None, ..site })).unwrap();
+        assert_eq!(rest.get("created_by"), Some(&Value::Null));
+        assert_eq!(rest.get("live"), Some(&json!(1)));
+    }
+
+    #[test]
+    fn times_no_calendar_has_are_left_out() {
+        assert_eq!(rfc3339(f64::NAN), None);
+        assert_eq!(rfc3339(f64::INFINITY), None);
+        assert_eq!(rfc3339(1e300), None);
+        assert_eq!(rfc3339(0.0).as_deref(), Some("1970-01-01T00:00:00.000Z"));
+    }
+}

@@ -1,0 +1,256 @@
+//! All of the kernel's side, for the stages that follow.
+
+use std::{collections::HashMap, path::Path};
+
+use aya::Ebpf;
+use goroscope_ebpf_probes::{
+    event::NO_SLOT,
+    goroutine::GoroutineCounts,
+    process::{FLAG_IGNORED, Losses},
+    sched::SchedCounts,
+};
+
+use super::{
+    Attachment, Limits, ProbeError, Scope, Slot, Target,
+    attach::{self, Programs},
+    events::Events,
+    gdestroy,
+    load::{self, Loaded},
+    losses::LossTable,
+    newproc,
+    processes::ProcessTable,
+    sched_process,
+    sched_switch::{self, SchedTables},
+    sched_wakeup,
+    sites::{SiteTable, Sites},
+    slots::FreeSlots,
+};
+
+/// The kernel programs, loaded. Dropping it takes every program and table out of the kernel.
+pub struct Probes {
+    ebpf: Ebpf,
+    uprobes: Result<Programs, String>,
+    sched: Result<(), String>,
+    lifecycle: Result<(), String>,
+    processes: ProcessTable,
+    sites: SiteTable,
+    threads: SchedTables,
+    slots: FreeSlots,
+    losses: LossTable,
+    events: Option<Events>,
+    /// Slots of processes that are gone: those of this round, and of the round before.
+    leaving: [Vec<Slot>; 2],
+}
+
+impl Probes {
+    /// Loads the programs and attaches those of the scheduler.
+    ///
+    /// What the kernel refuses is kept as a reason ([`Probes::uprobes`], [`Probes::sched`],
+    /// [`Probes::lifecycle`]) and does not keep the rest from working. `diagnostics` has the
+    /// programs log through aya-log.
+    ///
+    /// # Errors
+    ///
+    /// Where not even the maps can be made.
+    pub fn load(limits: Limits, diagnostics: bool) -> Result<Self, ProbeError> {
+        let Loaded { mut ebpf, btf } = load::load(limits, diagnostics)?;
+        let uprobes = load::first_uprobe(&mut ebpf, &newproc::PROGRAMS)
+            .and_then(|birth| {
+                let death = load::first_uprobe(&mut ebpf, &gdestroy::PROGRAMS)?;
+                Ok(Programs { birth, death })
+            })
+            .map_err(|error| error.to_string());
+        let processes = ProcessTable::new(&mut ebpf)?;
+        let sites = SiteTable::new(&mut ebpf)?;
+        let threads = SchedTables::new(&mut ebpf)?;
+        let slots = FreeSlots::new(&mut ebpf, limits.processes)?;
+        let losses = LossTable::new(&mut ebpf)?;
+        let events = Some(Events::new(&mut ebpf)?);
+        let (lifecycle, sched) = match &btf {
+            Ok(btf) => {
+                let lifecycle = sched_process::attach(&mut ebpf, btf);
+                let sched = sched_wakeup::attach(&mut ebpf, btf)
+                    .and_then(|()| sched_switch::attach(&mut ebpf, btf));
+                (lifecycle.map_err(|e| e.to_string()), sched.map_err(|e| e.to_string()))
+            }
+            Err(reason) => (Err(reason.clone()), Err(reason.clone())),
+        };
+        Ok(Self { ebpf, uprobes, sched, lifecycle, processes, sites, threads, slots, losses, events, leaving: [Vec::new(), Vec::new()] })
+    }
+
+    /// Can uprobes be attached? Else why not.
+    pub fn uprobes(&self) -> Result<(), &str> {
+        self.uprobes.as_ref().map(|_| ()).map_err(String::as_str)
+    }
+
+    /// Is the scheduler traced? Else why not.
+    pub fn sched(&self) -> Result<(), &str> {
+        self.sched.as_ref().map(|_| ()).map_err(String::as_str)
+    }
+
+    /// Do starts and ends of processes raise events? Else why not.
+    pub fn lifecycle(&self) -> Result<(), &str> {
+        self.lifecycle.as_ref().map(|_| ()).map_err(String::as_str)
+    }
+
+    /// The object, for the logger of aya-log.
+    pub fn object(&mut self) -> &mut Ebpf {
+        &mut self.ebpf
+    }
+
+    /// The ring of events; once.
+    pub fn take_events(&mut self) -> Option<Events> {
+        self.events.take()
+    }
+
+    /// Attaches the uprobes of a binary; `path` leads to the file, `/proc/PID/exe` does.
+    ///
+    /// # Errors
+    ///
+    /// Where the kernel refuses, or uprobes do not work at all.
+    pub fn attach(
+        &mut self,
+        path: &Path,
+        target: &Target,
+        scope: Scope,
+    ) -> Result<Attachment, ProbeError> {
+        let programs = self.uprobes.clone().map_err(|reason| ProbeError::Program {
+            program: "uprobe",
+            reason,
+        })?;
+        attach::attach(&mut self.ebpf, programs, path, target, scope)
+    }
+
+    /// Takes a process on: counts its goroutines by the probes of `binary` (0 for none) and
+    /// follows the threads that `threads` names.
+    ///
+    /// Where the kernel's side has seen it already, its slot and counts stay. The threads are
+    /// asked for after the process has been taken on: those that start later are seen by the
+    /// kernel's side.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no room, or a table cannot be written.
+    pub fn adopt(
+        &mut self,
+        tgid: u32,
+        binary: u32,
+        threads: impl Fn() -> Vec<u32>,
+    ) -> Result<Slot, ProbeError> {
+        let (slot, binary) = match self.processes.get(tgid)? {
+            Some(known) if known.flags & FLAG_IGNORED == 0 && known.slot != NO_SLOT => {
+                (Slot(known.slot), if known.binary == 0 { binary } else { known.binary })
+            }
+            _ => (self.slots.take()?, binary),
+        };
+        self.processes.adopt(tgid, slot, binary)?;
+        if self.sched.is_ok() {
+            let before = threads();
+            for &tid in &before {
+                if !self.threads.follow(tid, slot)? {
+                    break;
+                }
+            }
+            // A thread that ended in between would stay in the table for ever.
+            let after = threads();
+            for &tid in before.iter().filter(|tid| !after.contains(tid)) {
+                self.threads.forget(tid);
+            }
+        }
+        Ok(slot)
+    }
+
+    /// Has the kernel's side count nothing for a process, and frees its slot if it has one.
+    ///
+    /// # Errors
+    ///
+    /// Where a table cannot be written.
+    pub fn ignore(&mut self, tgid: u32) -> Result<(), ProbeError> {
+        let known = self.processes.get(tgid)?;
+        if known.is_some_and(|known| known.flags & FLAG_IGNORED != 0) {
+            return Ok(());
+        }
+        self.processes.ignore(tgid)?;
+        if let Some(known) = known.filter(|known| known.slot != NO_SLOT) {
+            self.release(Slot(known.slot));
+        }
+        Ok(())
+    }
+
+    /// Forgets a process that the agent no longer wants, or whose end was not seen.
+    pub fn forget(&mut self, tgid: u32, threads: &[u32]) {
+        self.processes.remove(tgid);
+        for &tid in threads {
+            self.threads.forget(tid);
+        }
+    }
+
+    /// Gives up the slot of a process that is gone from the table of processes; a later
+    /// [`Probes::sweep`] frees it.
+    pub fn release(&mut self, slot: Slot) {
+        self.leaving[0].push(slot);
+    }
+
+    /// Frees the slots that were released before the last sweep.
+    ///
+    /// Not at once: a thread's last switch comes after the end of its process was announced. And
+    /// not one by one: the sites of a slot are found by a walk through the whole table.
+    ///
+    /// # Errors
+    ///
+    /// Where a table cannot be written; then the slots stay out of use.
+    pub fn sweep(&mut self) -> Result<(), ProbeError> {
+        let [now, before] = &mut self.leaving;
+        let due = std::mem::replace(before, std::mem::take(now));
+        if due.is_empty() {
+            return Ok(());
+        }
+        let mut sites = self.sites.all();
+        for slot in due {
+            self.sites.remove(&sites.remove(&slot).unwrap_or_default());
+            self.processes.clear(slot)?;
+            self.threads.clear(slot)?;
+            self.slots.give(slot);
+        }
+        Ok(())
+    }
+
+    /// Births and deaths in a slot.
+    ///
+    /// # Errors
+    ///
+    /// Where the table cannot be read.
+    pub fn goroutines(&self, slot: Slot) -> Result<GoroutineCounts, ProbeError> {
+        self.processes.counts(slot)
+    }
+
+    /// What the scheduler did with the threads of a slot.
+    ///
+    /// # Errors
+    ///
+    /// Where the table cannot be read.
+    pub fn sched_counts(&self, slot: Slot) -> Result<SchedCounts, ProbeError> {
+        self.threads.counts(slot)
+    }
+
+    /// The creation sites of all slots.
+    #[must_use]
+    pub fn sites(&self) -> HashMap<Slot, Sites> {
+        self.sites.all()
+    }
+
+    /// Processes that the kernel's side knows.
+    #[must_use]
+    pub fn tgids(&self) -> Vec<u32> {
+        self.processes.tgids()
+    }
+
+    /// Losses of the kernel's side.
+    ///
+    /// # Errors
+    ///
+    /// Where the table cannot be read.
+    pub fn losses(&self) -> Result<Losses, ProbeError> {
+        self.losses.read()
+    }
+}

@@ -1,0 +1,86 @@
+//! Loads the object: maps, and the programs that this kernel takes.
+
+use std::path::Path;
+
+use aya::{Btf, Ebpf, EbpfLoader, programs::UProbe};
+use goroscope_ebpf_probes::{
+    goroutine::{GOROUTINES, SITES},
+    process::{FREE_SLOTS, TGIDS},
+    sched::{SCHED, TASK_LAYOUT, THREADS},
+};
+
+use super::{Limits, ProbeError, error::chain, kernel_btf};
+
+/// The object, as built for the BPF target.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/goroscope-probes"));
+
+/// `AYA_LOG_LEVEL` for "log nothing": the levels begin at 1.
+const LOG_NOTHING: u8 = 0;
+/// `AYA_LOG_LEVEL` for "log all".
+const LOG_ALL: u8 = 5;
+
+/// The object with its maps made, and the kernel's types.
+pub(super) struct Loaded {
+    pub(super) ebpf: Ebpf,
+    /// The kernel's types; without them there is no tracing of the scheduler.
+    pub(super) btf: Result<Btf, String>,
+}
+
+/// Makes the maps; `diagnostics` compiles the programs' log lines in.
+pub(super) fn load(limits: Limits, diagnostics: bool) -> Result<Loaded, ProbeError> {
+    let layout = kernel_btf::task_layout(Path::new(kernel_btf::VMLINUX));
+    let btf = match &layout {
+        Ok(_) => Btf::from_sys_fs().map_err(|error| chain(&error)),
+        Err(error) => Err(error.to_string()),
+    };
+    let layout = layout.unwrap_or_default();
+    let level = if diagnostics { LOG_ALL } else { LOG_NOTHING };
+    let mut loader = EbpfLoader::new();
+    loader
+        .btf(btf.as_ref().ok())
+        .override_global(TASK_LAYOUT, &layout, true)
+        .override_global(aya_log::LEVEL, &level, true)
+        .map_max_entries(TGIDS, limits.processes.saturating_mul(2))
+        .map_max_entries(FREE_SLOTS, limits.processes)
+        .map_max_entries(GOROUTINES, limits.processes)
+        .map_max_entries(SCHED, limits.processes)
+        .map_max_entries(SITES, limits.sites)
+        .map_max_entries(THREADS, limits.threads);
+    let ebpf = loader.load(OBJECT).map_err(|error| ProbeError::Load(Box::new(error)))?;
+    Ok(Loaded { ebpf, btf })
+}
+
+/// Loads the first of these uprobe programs that the kernel takes, and names it.
+pub(super) fn first_uprobe(
+    ebpf: &mut Ebpf,
+    names: &[&'static str],
+) -> Result<&'static str, ProbeError> {
+    let mut last = ProbeError::Missing("uprobe program");
+    for &name in names {
+        let program: &mut UProbe = ebpf
+            .program_mut(name)
+            .and_then(|program| program.try_into().ok())
+            .ok_or(ProbeError::Missing(name))?;
+        match program.load() {
+            Ok(()) => return Ok(name),
+            Err(error) => last = ProbeError::Program { program: name, reason: chain(&error) },
+        }
+    }
+    Err(last)
+}
+
+/// Loads and attaches a BTF tracepoint; it stays attached as long as `ebpf` lives.
+pub(super) fn tracepoint(
+    ebpf: &mut Ebpf,
+    btf: &Btf,
+    name: &'static str,
+) -> Result<(), ProbeError> {
+    let program: &mut aya::programs::BtfTracePoint = ebpf
+        .program_mut(name)
+        .and_then(|program| program.try_into().ok())
+        .ok_or(ProbeError::Missing(name))?;
+    let refused = |error| ProbeError::Program { program: name, reason: chain(&error) };
+    program.load(name, btf).map_err(refused)?;
+    program.attach().map_err(refused)?;
+    Ok(())
+}

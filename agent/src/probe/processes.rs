@@ -1,0 +1,77 @@
+//! The table of processes, and their goroutine counts.
+
+use aya::{
+    Ebpf,
+    maps::{Array, HashMap, MapData, MapError},
+};
+use goroscope_ebpf_probes::{
+    event::NO_SLOT,
+    goroutine::{GOROUTINES, GoroutineCounts},
+    process::{FLAG_ADOPTED, FLAG_IGNORED, ProcessRef, TGIDS},
+};
+
+use super::{ProbeError, Slot};
+
+/// The table of processes, and their goroutine counts.
+pub(super) struct ProcessTable {
+    refs: HashMap<MapData, u32, ProcessRef>,
+    counts: Array<MapData, GoroutineCounts>,
+}
+
+impl ProcessTable {
+    /// Takes the maps.
+    pub(super) fn new(ebpf: &mut Ebpf) -> Result<Self, ProbeError> {
+        Ok(Self {
+            refs: ebpf
+                .take_map(TGIDS)
+                .and_then(|map| map.try_into().ok())
+                .ok_or(ProbeError::Missing(TGIDS))?,
+            counts: ebpf
+                .take_map(GOROUTINES)
+                .and_then(|map| map.try_into().ok())
+                .ok_or(ProbeError::Missing(GOROUTINES))?,
+        })
+    }
+
+    /// What the kernel's side knows of a process.
+    pub(super) fn get(&self, tgid: u32) -> Result<Option<ProcessRef>, ProbeError> {
+        match self.refs.get(&tgid, 0) {
+            Ok(found) => Ok(Some(found)),
+            Err(MapError::KeyNotFound) => Ok(None),
+            Err(error) => Err(ProbeError::map(TGIDS)(error)),
+        }
+    }
+
+    /// Has a process counted in this slot.
+    pub(super) fn adopt(&mut self, tgid: u32, slot: Slot, binary: u32) -> Result<(), ProbeError> {
+        let entry = ProcessRef { slot: slot.0, binary, flags: FLAG_ADOPTED, reserved: 0 };
+        self.refs.insert(tgid, entry, 0).map_err(ProbeError::map(TGIDS))
+    }
+
+    /// Has a process not counted.
+    pub(super) fn ignore(&mut self, tgid: u32) -> Result<(), ProbeError> {
+        let entry = ProcessRef { slot: NO_SLOT, binary: 0, flags: FLAG_IGNORED, reserved: 0 };
+        self.refs.insert(tgid, entry, 0).map_err(ProbeError::map(TGIDS))
+    }
+
+    /// Forgets a process.
+    pub(super) fn remove(&mut self, tgid: u32) {
+        // Where the kernel's side saw its end, the entry is gone.
+        let _gone = self.refs.remove(&tgid);
+    }
+
+    /// Counts of a process.
+    pub(super) fn counts(&self, slot: Slot) -> Result<GoroutineCounts, ProbeError> {
+        self.counts.get(&slot.0, 0).map_err(ProbeError::map(GOROUTINES))
+    }
+
+    /// Sets a slot to zero.
+    pub(super) fn clear(&mut self, slot: Slot) -> Result<(), ProbeError> {
+        self.counts.set(slot.0, GoroutineCounts::default(), 0).map_err(ProbeError::map(GOROUTINES))
+    }
+
+    /// Processes the kernel's side knows.
+    pub(super) fn tgids(&self) -> Vec<u32> {
+        self.refs.keys().flatten().collect()
+    }
+}

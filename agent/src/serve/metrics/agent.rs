@@ -1,0 +1,47 @@
+//! The agent about itself.
+
+use super::family::{Family, Kind, Sample, Unit, Value};
+
+pub(super) const FAMILIES: &[Family] = &[
+    Family {
+        name: "goroscope_build",
+        help: "Which goroscope this is",
+        unit: None,
+        kind: Kind::Info,
+        samples: |_| {
+            let labels = vec![
+                ("version", env!("CARGO_PKG_VERSION").into()),
+                ("arch", std::env::consts::ARCH.into()),
+            ];
+            vec![Sample { labels, value: Value::One }]
+        },
+    },
+    Family {
+        name: "process_cpu",
+        help: "CPU time that the agent used, user and system",
+        unit: Some(Unit::Seconds),
+        kind: Kind::Counter,
+        samples: |scrape| vec![Sample::real(Vec::new(), scrape.snapshot.agent.cpu_seconds)],
+    },
+    Family {
+        name: "process_resident_memory",
+        help: "Resident memory of the agent",
+        unit: Some(Unit::Bytes),
+        kind: Kind::Gauge,
+        samples: |scrape| vec![Sample::count(Vec::new(), scrape.snapshot.agent.resident_bytes)],
+    },
+    Family {
+        name: "process_open_fds",
+        help: "Open file descriptors of the agent",
+        unit: None,
+        kind: Kind::Gauge,
+        samples: |scrape| vec![Sample::count(Vec::new(), scrape.snapshot.agent.open_fds)],
+    },
+    Family {
+        name: "process_start_time",
+        help: "When the agent started, since the Unix epoch",
+        unit: Some(Unit::Seconds),
+        kind: Kind::Gauge,
+        samples: |scrape| vec![Sample::real(Vec::new(), scrape.snapshot.agent.started_at)],
+    },
+];

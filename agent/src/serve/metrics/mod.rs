@@ -1,0 +1,36 @@
+//! The metrics: each file says which families it makes of a snapshot and how.
+//!
+//! To add a family, add it to the file of its subject, or add a file with a list `FAMILIES` and
+//! name that in [`ALL`]. Formats, labels and bounds are taken care of elsewhere.
+
+mod agent;
+mod collector;
+mod family;
+mod format;
+mod goroutines;
+mod histogram;
+mod label;
+mod probes;
+mod processes;
+mod sched;
+mod scrape;
+mod sites;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use family::Family;
+pub use format::{Exposition, Format};
+
+/// Creation sites of a process that have series of their own; the rest is summed up as `other`.
+const TOP_SITES: usize = 50;
+
+/// All families, in the order of the exposition.
+const ALL: [&[Family]; 6] = [
+    goroutines::FAMILIES,
+    sites::FAMILIES,
+    sched::FAMILIES,
+    processes::FAMILIES,
+    probes::FAMILIES,
+    agent::FAMILIES,
+];

@@ -1,0 +1,51 @@
+//! The maps; their names are in the library part, beside the records they hold.
+
+use core::arch::asm;
+
+use aya_ebpf::{
+    macros::map,
+    maps::{Array, HashMap, Queue, RingBuf},
+};
+use goroscope_ebpf_probes::{
+    DEFAULT_MAX_PROCESSES, DEFAULT_MAX_SITES, DEFAULT_MAX_THREADS, EVENT_RING_BYTES,
+    goroutine::{GoroutineCounts, SiteCounts, SiteKey},
+    process::{Losses, ProcessRef},
+    sched::{SchedCounts, ThreadState},
+};
+
+#[map]
+pub(crate) static TGIDS: HashMap<u32, ProcessRef> =
+    HashMap::with_max_entries(2 * DEFAULT_MAX_PROCESSES, 0);
+#[map]
+pub(crate) static FREE_SLOTS: Queue<u32> = Queue::with_max_entries(DEFAULT_MAX_PROCESSES, 0);
+#[map]
+pub(crate) static GOROUTINES: Array<GoroutineCounts> = Array::with_max_entries(DEFAULT_MAX_PROCESSES, 0);
+#[map]
+pub(crate) static SITES: HashMap<SiteKey, SiteCounts> = HashMap::with_max_entries(DEFAULT_MAX_SITES, 0);
+#[map]
+pub(crate) static SCHED: Array<SchedCounts> = Array::with_max_entries(DEFAULT_MAX_PROCESSES, 0);
+#[map]
+pub(crate) static THREADS: HashMap<u32, ThreadState> = HashMap::with_max_entries(DEFAULT_MAX_THREADS, 0);
+#[map]
+pub(crate) static LOSSES: Array<Losses> = Array::with_max_entries(1, 0);
+#[map]
+pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(EVENT_RING_BYTES, 0);
+
+/// Adds to a counter in a map. Atomic although some maps have one writer per process: uprobe
+/// programs run preemptibly, and a process has many threads.
+#[inline(always)]
+pub(crate) fn add(counter: *mut u64, amount: u64) {
+    // `core` has no atomics for BPF; this form of the instruction is in every kernel.
+    // SAFETY: every caller passes a field of a live map value, aligned to eight bytes.
+    unsafe {
+        asm!("lock *(u64 *)({counter} + 0) += {amount}", counter = in(reg) counter, amount = in(reg) amount);
+    }
+}
+
+/// Counts a loss.
+#[inline(always)]
+pub(crate) fn lost(field: impl FnOnce(*mut Losses) -> *mut u64) {
+    if let Some(losses) = LOSSES.get_ptr_mut(0) {
+        add(field(losses), 1);
+    }
+}

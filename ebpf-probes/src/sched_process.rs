@@ -1,0 +1,66 @@
+//! Processes that exec and end: `sched_process_exec` and `sched_process_exit`.
+//!
+//! Feeds no metric of its own: tells the agent which processes come and go, and takes a process
+//! that goes out of the tables with its last counts.
+
+use aya_ebpf::{
+    EbpfContext,
+    helpers::bpf_get_current_comm,
+    macros::btf_tracepoint,
+    programs::BtfTracePointContext,
+};
+use aya_log_ebpf::debug;
+use goroscope_ebpf_probes::event::{Event, KIND_EXEC, KIND_EXIT, NO_SLOT};
+
+use crate::{
+    current::send,
+    maps::{GOROUTINES, TGIDS, THREADS},
+    task::Task,
+};
+
+/// `TP_PROTO(struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)`
+#[btf_tracepoint(function = "sched_process_exec")]
+pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
+    let tgid = ctx.tgid();
+    debug!(&ctx, "process {} execs", tgid);
+    // A thread that is not the leader takes the leader's id over when it execs.
+    let old_pid = ctx.arg::<u64>(1) as u32;
+    let _ = THREADS.remove(&old_pid);
+    let _ = THREADS.remove(&tgid);
+    leave(KIND_EXEC, tgid, true);
+    0
+}
+
+/// `TP_PROTO(struct task_struct *p)`, and since Linux 6.17 `bool group_dead`
+#[btf_tracepoint(function = "sched_process_exit")]
+pub(crate) fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
+    // The leader may end long before its group does.
+    if Task(ctx.arg(0)).live_threads() != 0 {
+        return 0;
+    }
+    let tgid = ctx.tgid();
+    debug!(&ctx, "process {} ends", tgid);
+    leave(KIND_EXIT, tgid, false);
+    0
+}
+
+/// Takes the process out of the tables and tells the agent; `always`, also of one without slot.
+#[inline(always)]
+fn leave(kind: u32, tgid: u32, always: bool) {
+    let (mut slot, mut binary) = (NO_SLOT, 0);
+    // SAFETY: entries are replaced whole.
+    if let Some(known) = unsafe { TGIDS.get(&tgid) } {
+        slot = known.slot;
+        binary = known.binary;
+    } else if !always {
+        return;
+    }
+    let _ = TGIDS.remove(&tgid);
+    let counts = GOROUTINES.get(slot);
+    send(kind, tgid, slot, binary, counts, |event: *mut Event| {
+        if let Ok(comm) = bpf_get_current_comm() {
+            // SAFETY: an event that has been reserved.
+            unsafe { (*event).comm = comm };
+        }
+    });
+}

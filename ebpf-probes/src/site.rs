@@ -1,0 +1,73 @@
+//! Counts births and deaths by process and by creation site.
+
+use goroscope_ebpf_probes::goroutine::{SiteCounts, SiteKey};
+
+use crate::maps::{GOROUTINES, SITES, add, lost};
+
+/// `BPF_NOEXIST`
+const NO_EXIST: u64 = 1;
+
+/// What happened to a goroutine.
+#[derive(Clone, Copy)]
+pub(crate) enum Happened {
+    /// It was born.
+    Birth,
+    /// It ended.
+    Death,
+}
+
+/// Counts for the process.
+#[inline(always)]
+pub(crate) fn count_process(slot: u32, happened: Happened) {
+    if let Some(counts) = GOROUTINES.get_ptr_mut(slot) {
+        // SAFETY: a value of the map.
+        add(
+            unsafe {
+                match happened {
+                    Happened::Birth => &raw mut (*counts).created,
+                    Happened::Death => &raw mut (*counts).exited,
+                }
+            },
+            1,
+        );
+    }
+}
+
+/// Counts for the site; where there is no room for it, the loss.
+#[inline(always)]
+pub(crate) fn count_site(key: &SiteKey, happened: Happened) {
+    let mut found = SITES.get_ptr_mut(key);
+    if found.is_none() {
+        // Another CPU may be first; then this fails, and the next look-up finds that one's.
+        let _ = SITES.insert(key, &SiteCounts { created: 0, exited: 0 }, NO_EXIST);
+        found = SITES.get_ptr_mut(key);
+    }
+    match found {
+        // SAFETY: a value of the map.
+        Some(counts) => add(
+            unsafe {
+                match happened {
+                    Happened::Birth => &raw mut (*counts).created,
+                    Happened::Death => &raw mut (*counts).exited,
+                }
+            },
+            1,
+        ),
+        None => {
+            lost(|losses| unsafe { &raw mut (*losses).sites });
+            if let Some(counts) = GOROUTINES.get_ptr_mut(key.slot) {
+                // SAFETY: a value of the map.
+                add(unsafe { &raw mut (*counts).site_losses }, 1);
+            }
+        }
+    }
+}
+
+/// Counts a death whose site could not be read.
+#[inline(always)]
+pub(crate) fn count_unreadable(slot: u32) {
+    if let Some(counts) = GOROUTINES.get_ptr_mut(slot) {
+        // SAFETY: a value of the map.
+        add(unsafe { &raw mut (*counts).unreadable }, 1);
+    }
+}
