@@ -239,7 +239,8 @@ fn number(text: &str) -> Result<f64> {
 fn histograms(scrape: &Scrape) -> Result<()> {
     for (family, _) in scrape.types.iter().filter(|(_, kind)| *kind == "histogram") {
         let mut buckets: BTreeMap<Labels, Vec<(f64, f64)>> = BTreeMap::new();
-        for sample in scrape.series(&format!("{family}_bucket"), &[]) {
+        let (bucket, count) = (format!("{family}_bucket"), format!("{family}_count"));
+        for sample in scrape.series(&bucket, &[]) {
             let bound = number(sample.label("le")).with_context(|| format!("le of {family}"))?;
             let mut labels = sample.labels.clone();
             labels.remove("le");
@@ -251,7 +252,7 @@ fn histograms(scrape: &Scrape) -> Result<()> {
                 .all(|pair| matches!(pair, [a, b] if a.0 < b.0 && a.1 <= b.1));
             ensure!(growing, "the buckets of {family} {labels:?} do not grow");
             let count = scrape
-                .series(&format!("{family}_count"), &[])
+                .series(&count, &[])
                 .find(|sample| sample.labels == labels)
                 .with_context(|| format!("{family} {labels:?} has no count"))?;
             let last = buckets.last().copied();

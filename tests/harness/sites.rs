@@ -2,17 +2,16 @@
 
 use serde::Deserialize;
 
-/// One creation site of a process.
+/// One creation site of a process; without names, the sum of those not told apart.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Site {
-    /// Function with the `go` statement; `other` for the sum of the rest.
-    pub created_by: String,
-    /// `file.go:line`
-    #[serde(default)]
-    pub location: String,
-    /// The function started.
-    #[serde(default)]
-    pub start: String,
+    created_by: Option<String>,
+    location: Option<String>,
+    /// Path of the source file.
+    pub file: Option<String>,
+    /// Line of the `go` statement.
+    pub line: Option<u32>,
+    start: Option<String>,
     /// Goroutines alive.
     pub live: u64,
     /// Goroutines born while the probes were attached.
@@ -20,8 +19,36 @@ pub struct Site {
     /// Goroutines that ended while the probes were attached.
     pub exited: u64,
     /// Whether they are the runtime's own.
-    #[serde(default)]
     pub system: bool,
+}
+
+impl Site {
+    /// Function with the `go` statement.
+    #[must_use]
+    pub fn created_by(&self) -> &str {
+        self.created_by.as_deref().unwrap_or("other")
+    }
+
+    /// `file.go:line`
+    #[must_use]
+    pub fn location(&self) -> &str {
+        self.location.as_deref().unwrap_or("other")
+    }
+
+    /// The function started.
+    #[must_use]
+    pub fn start(&self) -> &str {
+        self.start.as_deref().unwrap_or("other")
+    }
+
+    /// Whether both are the same site, whatever their counts.
+    #[must_use]
+    pub fn same_place(&self, other: &Self) -> bool {
+        let key = |site: &Self| {
+            (site.created_by.clone(), site.file.clone(), site.line, site.start.clone())
+        };
+        key(self) == key(other)
+    }
 }
 
 /// Births and deaths summed over sites.
@@ -33,11 +60,22 @@ pub struct Sum {
     pub exited: u64,
 }
 
-/// Sums the sites that `which` picks.
-#[must_use]
-pub fn sum(sites: &[Site], which: impl Fn(&Site) -> bool) -> Sum {
-    sites.iter().filter(|site| which(site)).fold(Sum::default(), |sum, site| Sum {
-        created: sum.created + site.created,
-        exited: sum.exited + site.exited,
-    })
+impl Sum {
+    /// Of the sites that `which` picks.
+    #[must_use]
+    pub fn of(sites: &[Site], which: impl Fn(&Site) -> bool) -> Self {
+        sites.iter().filter(|site| which(site)).fold(Self::default(), |sum, site| Self {
+            created: sum.created + site.created,
+            exited: sum.exited + site.exited,
+        })
+    }
+
+    /// What was added since `before`.
+    #[must_use]
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            created: self.created.saturating_sub(before.created),
+            exited: self.exited.saturating_sub(before.exited),
+        }
+    }
 }
