@@ -13,10 +13,7 @@ use crate::{
         address::{FileOffset, LoadBias, ProcessAddress},
         cache::FileKey,
     },
-    model::{
-        process::{BinaryFacts, Origin},
-        watch::Watch,
-    },
+    model::{process::BinaryFacts, watch::Watch},
     probe::Attachment,
 };
 
@@ -107,7 +104,7 @@ impl Engine {
             started_at: self.proc.started_at(id.start).unwrap_or(0.0),
             exe: exe.path.to_string_lossy().into_owned(),
             comm: self.proc.stat(pid).map(|stat| stat.comm).unwrap_or_default(),
-            origin: self.origin(pid),
+            origin: self.proc.origin(pid),
             facts: None,
             binary: None,
             bias: None,
@@ -194,17 +191,6 @@ impl Engine {
             end: ProcessAddress(mapping.end),
             offset: FileOffset(mapping.offset),
         }))
-    }
-
-    fn origin(&self, pid: Pid) -> Origin {
-        let origin = self.proc.origin(pid);
-        Origin {
-            namespace: origin.namespace,
-            pod: origin.pod,
-            container: origin.container,
-            container_id: origin.container_id,
-            unit: origin.unit,
-        }
     }
 }
 
