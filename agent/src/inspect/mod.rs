@@ -17,12 +17,15 @@ mod module_data;
 mod functions;
 mod pc_table;
 mod inline_tree;
+mod debug_section;
+mod dwarf;
 mod func_name;
 mod prologue;
 mod probe_points;
 mod g_fields;
 mod symbols;
 mod load_bias;
+pub mod cache;
 
 pub use self::{
     error::InspectError,
@@ -36,6 +39,7 @@ pub use self::{
 use self::{
     address::LoadBias,
     buildinfo::BuildInfo,
+    dwarf::Dwarf,
     elf::Elf,
     functions::Functions,
     module_data::ModuleData,
@@ -109,9 +113,13 @@ fn inspect_source(bytes: Box<dyn ReadAt>) -> Result<Binary, InspectError> {
         Ok(functions) => ProbePoints::find(functions, &elf),
         Err(error) => Err(error.clone()),
     };
-    let g_fields = GFields::of_release(&facts);
+    let dwarf = Dwarf::open(&source, &elf);
+    let g_fields = match dwarf.as_ref().and_then(GFields::from_dwarf) {
+        Some(fields) => Ok(fields),
+        None => GFields::of_release(&facts),
+    };
     let minor = facts.version.map(|version| version.minor);
-    let symbols = Symbols::new(table.ok(), Arc::clone(&elf), minor);
+    let symbols = Symbols::new(table.ok(), dwarf, Arc::clone(&elf), minor);
     Ok(Binary { facts, probe_points, g_fields, symbols, elf })
 }
 
