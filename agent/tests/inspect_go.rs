@@ -9,6 +9,8 @@ use std::{
     process::Command,
 };
 
+use proptest::prelude::*;
+
 use goroscope::inspect::{
     Arch, Binary, GoVersion, InspectError, Mapping,
     address::{FileAddress, FileOffset, LoadBias, ProcessAddress},
@@ -208,7 +210,8 @@ impl Told {
                     let mut fields = rest.split('\t');
                     let pc = hex(fields.next().unwrap());
                     let fields: Vec<_> = fields.collect();
-                    let frame = |f: &[&str]| (f[0].to_owned(), f[1].to_owned(), f[2].parse().unwrap());
+                    let frame =
+                        |f: &[&str]| (f[0].to_owned(), f[1].to_owned(), f[2].parse().unwrap());
                     told.frames.push((kind == "stack", pc, fields.chunks(3).map(frame).collect()));
                 }
                 _ => panic!("{line}"),
@@ -248,9 +251,8 @@ fn check_created_by(context: &str, binary: &Binary, dump: &str, told: &Told, bia
             .filter_map(|gopc| Some((gopc, binary.symbols.created_by(gopc)?)))
             .collect();
         let fits = found.iter().any(|(gopc, found)| {
-            let fits = found.function == function
-                && found.file == file
-                && found.line.to_string() == line;
+            let fits =
+                found.function == function && found.file == file && found.line.to_string() == line;
             if fits {
                 // The dump comes from the function table, so that both have to agree.
                 let by_dwarf = binary.symbols.line_by_dwarf(FileAddress(gopc.0 - 1));
@@ -405,4 +407,82 @@ impl Toolchain {
         assert!(output.status.success(), "go {} {}: {error}", self.version, variant.name);
         path
     }
+}
+
+/// Bytes of a real program are changed or cut off: an inspection ends, and without a panic.
+#[test]
+fn a_damaged_program_harms_nobody() {
+    let versions = ["1.19", "1.21.13", "1.27.3"];
+    let toolchains = versions.iter().filter_map(|version| Toolchain::find(version));
+    let programs: Vec<(Vec<u8>, Vec<usize>)> = toolchains
+        .flat_map(|toolchain| {
+            [DEFAULT, PIE_STRIPPED, PLAIN_DWARF].map(|variant| {
+                let folder = tempfile::tempdir().unwrap();
+                let path = toolchain.build(folder.path(), &variant, "amd64");
+                let bytes = fs::read(path).unwrap();
+                let places = sensitive(&bytes);
+                (bytes, places)
+            })
+        })
+        .collect();
+    if programs.is_empty() {
+        println!("SKIP a_damaged_program_harms_nobody: no Go of {versions:?}");
+        return;
+    }
+    let config = ProptestConfig { cases: 250, failure_persistence: None, ..Default::default() };
+    let damage = (any::<prop::sample::Index>(), any::<u64>(), 0_u8..6, any::<bool>());
+    let strategy = (
+        0..programs.len(),
+        prop::collection::vec(damage, 1..6),
+        prop::option::weighted(0.1, any::<prop::sample::Index>()),
+        prop::collection::vec(any::<prop::sample::Index>(), 4),
+    );
+    proptest!(config, |((which, damages, cut, addresses) in strategy)| {
+        let (mut bytes, places) = programs[which].clone();
+        for (place, value, kind, anywhere) in damages {
+            let at = if anywhere { place.index(bytes.len()) } else { places[place.index(places.len())] };
+            let value: Vec<u8> = match kind {
+                0 => value.to_le_bytes().to_vec(),
+                1 => u64::MAX.to_le_bytes().to_vec(),
+                2 => vec![0; 8],
+                3 => (bytes.len() as u64).to_le_bytes().to_vec(),
+                4 => vec![value.to_le_bytes()[0]],
+                _ => vec![0xff, 0xff, 0xff, 0x7f],
+            };
+            let end = (at + value.len()).min(bytes.len());
+            bytes[at..end].copy_from_slice(&value[..end - at]);
+        }
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        if let Ok(binary) = goroscope::inspect::inspect_bytes(&bytes) {
+            for address in addresses {
+                let pc = FileAddress(0x40_1000 + address.index(0x9_0000) as u64);
+                let _ = binary.symbols.created_by(pc);
+                let _ = binary.symbols.frames(pc);
+                let _ = binary.symbols.line_by_dwarf(pc);
+            }
+        }
+    });
+}
+
+/// Places where damage is likely to matter: headers, the function table's begin, and the runtime's
+/// description of the program.
+fn sensitive(bytes: &[u8]) -> Vec<usize> {
+    let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
+    let mut places: Vec<usize> = (0..0x300).step_by(4).collect();
+    let sections = usize::try_from(word(0x28)).unwrap();
+    places.extend((sections..bytes.len().min(sections + 30 * 64)).step_by(4));
+    let table = [0xff, 0xff, 0xff, 0, 0, 1, 8];
+    let buildinfo = b"\xff Go buildinf:";
+    for at in (0x1000..bytes.len() - 1024).step_by(8) {
+        if bytes[at + 1..].starts_with(&table) || bytes[at..].starts_with(buildinfo) {
+            places.extend((at..at + 1024).step_by(4));
+        }
+        // In a program that is not position-independent: a pointer to the table and one into it.
+        if word(at) > 0x40_0000 && word(at + 8).wrapping_sub(word(at)) == 72 {
+            places.extend((at..at + 352).step_by(8));
+        }
+    }
+    places
 }

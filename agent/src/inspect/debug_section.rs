@@ -35,7 +35,8 @@ impl DebugSection {
             return Some(Self { source, packed: section.file, compressed: false, size });
         }
         let (header, unpacked) = elf::compression(&source.read_up_to(offset, 32).ok()?)?;
-        let packed = Extent { offset: offset.checked_add(header)?, size: size.checked_sub(header)? };
+        let packed =
+            Extent { offset: offset.checked_add(header)?, size: size.checked_sub(header)? };
         (unpacked <= MAX_SIZE).then_some(Self { source, packed, compressed: true, size: unpacked })
     }
 

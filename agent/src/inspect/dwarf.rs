@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use gimli::{
     Abbreviations, AttributeValue, DebugAbbrev, DebugAbbrevOffset, DebugAddr, DebugAddrBase,
-    DebugLine, DebugLineOffset, DebugRanges, DebugRngLists, Encoding, EndianSlice,
-    Format, LineProgramHeader, LittleEndian, RangeLists, RangeListsOffset, SectionId, UnitHeader, UnitSectionOffset,
-    UnitType, constants,
+    DebugLine, DebugLineOffset, DebugRanges, DebugRngLists, Encoding, EndianSlice, Format,
+    LineProgramHeader, LittleEndian, RangeLists, RangeListsOffset, SectionId, UnitHeader,
+    UnitSectionOffset, UnitType, constants,
 };
 
 use super::{
@@ -25,12 +25,14 @@ type Bytes<'a> = EndianSlice<'a, LittleEndian>;
 
 /// More units than any program has packages.
 const MAX_UNITS: usize = 1 << 16;
-/// More runs of code than the units of any program have.
+/// More runs of code than the units of any program have, and how many are kept once those that
+/// follow one another are joined.
 const MAX_RANGES: usize = 1 << 18;
+const MAX_KEPT_RANGES: usize = 1 << 15;
 /// The largest description of abbreviations, and of addresses, that is read.
 const MAX_TABLE: u64 = 4 << 20;
 /// The largest line program of a unit that is read.
-const MAX_PROGRAM: u64 = 16 << 20;
+const MAX_PROGRAM: u64 = 8 << 20;
 /// As much of a unit as its root takes, or of the unit's ranges.
 const ROOT: u64 = 4 << 10;
 const RANGES: u64 = 256 << 10;
@@ -39,8 +41,9 @@ const PIECE: u64 = 256 << 10;
 const STRUCTURE: u64 = 16 << 10;
 /// How many look-alikes of a structure are looked at.
 const MAX_CANDIDATES: usize = 64;
-/// How many line programs are kept.
+/// How many line programs are kept, and how large they may be for that, in bytes.
 const PROGRAMS: usize = 2;
+const KEPT_PROGRAM: u64 = 512 << 10;
 
 /// The DWARF of a program.
 pub(super) struct Dwarf {
@@ -158,9 +161,11 @@ impl Dwarf {
         let (size, header) = initial_length(&reader.read(at, 12)?)?;
         let size = size.checked_add(header).filter(|&size| size <= MAX_PROGRAM)?;
         let program = Arc::new(self.lines.read(at, size)?);
-        let mut kept = lock();
-        kept.truncate(PROGRAMS - 1);
-        kept.insert(0, (at, Arc::clone(&program)));
+        if size <= KEPT_PROGRAM {
+            let mut kept = lock();
+            kept.truncate(PROGRAMS - 1);
+            kept.insert(0, (at, Arc::clone(&program)));
+        }
         Some(program)
     }
 
@@ -170,7 +175,8 @@ impl Dwarf {
         // In this order a compressed section is read once.
         roots.sort_by_key(|root| (root.encoding.version, root.ranges));
         let addresses = self.addresses.as_ref().and_then(|section| section.all(MAX_TABLE));
-        let addresses = DebugAddr::from(Bytes::new(addresses.as_deref().unwrap_or_default(), LittleEndian));
+        let addresses =
+            DebugAddr::from(Bytes::new(addresses.as_deref().unwrap_or_default(), LittleEndian));
         let mut old = self.ranges.as_ref().map(DebugSection::reader);
         let mut new = self.range_lists.as_ref().map(DebugSection::reader);
         let mut found = Vec::new();
@@ -203,7 +209,7 @@ impl Dwarf {
             joined
         });
         found.shrink_to_fit();
-        Some(found)
+        (found.len() <= MAX_KEPT_RANGES).then_some(found)
     }
 
     fn read_roots(&self) -> Option<Vec<UnitRoot>> {
@@ -251,8 +257,7 @@ impl UnitPlace {
         let mut cursor = header.entries(abbreviations);
         let root = cursor.next_dfs().ok()??;
         let value = |name| root.attr_value(name);
-        if value(constants::DW_AT_language)
-            != Some(AttributeValue::Language(constants::DW_LANG_Go))
+        if value(constants::DW_AT_language) != Some(AttributeValue::Language(constants::DW_LANG_Go))
         {
             return None;
         }

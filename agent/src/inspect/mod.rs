@@ -27,15 +27,6 @@ mod symbols;
 mod load_bias;
 pub mod cache;
 
-pub use self::{
-    error::InspectError,
-    facts::{Arch, Facts, GoVersion},
-    g_fields::GFields,
-    load_bias::Mapping,
-    probe_points::{ProbePoint, ProbePoints},
-    source::ReadAt,
-    symbols::{CodePlace, Symbols},
-};
 use self::{
     address::LoadBias,
     buildinfo::BuildInfo,
@@ -45,6 +36,15 @@ use self::{
     module_data::ModuleData,
     pclntab::Header,
     source::{OpenFile, Source},
+};
+pub use self::{
+    error::InspectError,
+    facts::{Arch, Facts, GoVersion},
+    g_fields::GFields,
+    load_bias::Mapping,
+    probe_points::{ProbePoint, ProbePoints},
+    source::ReadAt,
+    symbols::{CodePlace, Symbols},
 };
 
 /// A Go binary as far as it could be understood: what is missing has its reason.

@@ -120,4 +120,3 @@ impl Symbols {
         func_name::printed(name, self.minor)
     }
 }
-
