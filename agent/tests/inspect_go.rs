@@ -1,6 +1,13 @@
 //! Inspects programs built by every Go toolchain there is, and compares with what the programs'
 //! own runtimes say about themselves.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests are tests too"
+)]
+
 use std::{
     collections::HashMap,
     env, fs,
@@ -185,14 +192,17 @@ fn check_g_fields(context: &str, toolchain: &Toolchain, binary: &Binary, path: &
     }
 }
 
+/// Function, file and line.
+type Frame = (String, String, u32);
+
 /// What a fixture says about its own code.
 #[derive(Default)]
 struct Told {
     mappings: Vec<Mapping>,
     /// Instances of a generic function share a name.
     entries: HashMap<String, Vec<u64>>,
-    /// Function, file and line: the innermost of an address, or all of them.
-    frames: Vec<(bool, u64, Vec<(String, String, u32)>)>,
+    /// Of an address: whether those are all, or only the innermost.
+    frames: Vec<(bool, u64, Vec<Frame>)>,
 }
 
 impl Told {

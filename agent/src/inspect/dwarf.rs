@@ -315,9 +315,7 @@ impl UnitPlace {
                 break;
             }
             let name = member.attr_value(constants::DW_AT_name);
-            for (slot, _) in
-                found.iter_mut().zip(fields).filter(|(_, field)| named(name.clone(), field))
-            {
+            for (slot, _) in found.iter_mut().zip(fields).filter(|(_, field)| named(name, field)) {
                 *slot = member
                     .attr_value(constants::DW_AT_data_member_location)
                     .and_then(|value| value.udata_value());

@@ -127,3 +127,6 @@ fn inspect_source(bytes: Box<dyn ReadAt>) -> Result<Binary, InspectError> {
 /// (<https://github.com/golang/go/blob/go1.26.0/src/cmd/link/internal/ld/elf.go>).
 const GO_NOTE: &[u8] = b"Go\0\0";
 const GO_BUILD_ID: u32 = 4;
+
+#[cfg(test)]
+mod tests;
