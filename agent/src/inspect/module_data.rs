@@ -160,7 +160,8 @@ impl Words {
         if self.word(0)? != base || header.functions > MAX_FUNCTIONS {
             return None;
         }
-        let [names, units, files, tables, functions] = header.parts.map(|part| base.checked_add(part));
+        let [names, units, files, tables, functions] =
+            header.parts.map(|part| base.checked_add(part));
         let index = self.part(elf, 128, 8, functions?)?;
         let (text, text_end) = (self.address(176)?, self.address(184)?);
         let found = ModuleData {

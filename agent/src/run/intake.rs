@@ -9,7 +9,7 @@ use crate::{
         identity::{Pid, ProcessId},
     },
     inspect::{
-        self, Binary, InspectError, Mapping,
+        Binary, InspectError, Mapping,
         address::{FileOffset, LoadBias, ProcessAddress},
         cache::FileKey,
     },
@@ -95,7 +95,7 @@ impl Engine {
         }
         let exe = self.proc.exe_link(pid).map_err(Passed::Unreadable)?;
         let file = self.proc.open_exe(pid).map_err(Passed::Unreadable)?;
-        let key = FileKey::of(&file).map_err(Passed::File)?;
+        let key = FileKey::of(&file.metadata().map_err(Passed::File)?);
         let copy = file.try_clone().map_err(Passed::File)?;
         let mut watched = Watched {
             id,
@@ -110,7 +110,7 @@ impl Engine {
             attachment: None,
             probes: Watch::Off,
         };
-        match self.cache.get_or_inspect(key, || inspect::inspect(copy)) {
+        match self.cache.inspect(copy) {
             Ok(binary) => {
                 watched.facts = Some(facts(&binary));
                 let number = self.binaries.used_by(pid, key, Arc::clone(&binary));
