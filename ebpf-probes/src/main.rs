@@ -11,6 +11,7 @@ mod sched_switch;
 mod sched_wakeup;
 
 mod current;
+mod followed;
 mod maps;
 mod site;
 mod task;

@@ -3,14 +3,15 @@
 use core::arch::asm;
 
 use aya_ebpf::{
+    bindings::BPF_F_MMAPABLE,
     macros::map,
-    maps::{Array, HashMap, Queue, RingBuf},
+    maps::{Array, HashMap, PerCpuArray, Queue, RingBuf},
 };
 use goroscope_ebpf_probes::{
     DEFAULT_MAX_PROCESSES, DEFAULT_MAX_SITES, DEFAULT_MAX_THREADS, EVENT_RING_BYTES,
     goroutine::{GoroutineCounts, SiteCounts, SiteKey},
     process::{Losses, ProcessRef},
-    sched::{SchedCounts, ThreadState},
+    sched::{Running, SchedCounts, ThreadState},
 };
 
 #[map]
@@ -26,6 +27,11 @@ pub(crate) static SITES: HashMap<SiteKey, SiteCounts> = HashMap::with_max_entrie
 pub(crate) static SCHED: Array<SchedCounts> = Array::with_max_entries(DEFAULT_MAX_PROCESSES, 0);
 #[map]
 pub(crate) static THREADS: HashMap<u32, ThreadState> = HashMap::with_max_entries(DEFAULT_MAX_THREADS, 0);
+/// One word until the agent knows how many thread ids there can be; mapped by the agent too.
+#[map]
+pub(crate) static FOLLOWED: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+#[map]
+pub(crate) static RUNNING: PerCpuArray<Running> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 pub(crate) static LOSSES: Array<Losses> = Array::with_max_entries(1, 0);
 #[map]

@@ -6,6 +6,8 @@ use crate::{buckets::BUCKETS, plain};
 pub const SCHED: &str = "SCHED";
 /// Name of the map from thread id to [`ThreadState`].
 pub const THREADS: &str = "THREADS";
+/// Name of the array of bits, one for each thread id: set while the thread is in [`THREADS`].
+pub const FOLLOWED: &str = "FOLLOWED";
 /// Name of the read-only [`TaskLayout`].
 pub const TASK_LAYOUT: &str = "TASK_LAYOUT";
 
@@ -36,22 +38,33 @@ impl Default for SchedCounts {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ThreadState {
-    /// When the thread became runnable, in nanoseconds of `CLOCK_MONOTONIC`; 0 while it runs or
-    /// sleeps.
-    pub runnable_since: u64,
-    /// `task_struct.nvcsw` at its last switch; [`ThreadState::UNKNOWN`] before the first.
-    pub nvcsw: u64,
+    /// `task_struct.sched_info.run_delay` when it last left the CPU, in nanoseconds: the delays up
+    /// to there are counted. [`ThreadState::UNKNOWN`] before the first time.
+    pub run_delay: u64,
     /// Slot of its process.
     pub slot: u32,
     /// Zero.
     pub reserved: u32,
 }
-const _: () = assert!(size_of::<ThreadState>() == 24);
+const _: () = assert!(size_of::<ThreadState>() == 16);
 
 impl ThreadState {
-    /// Value of [`ThreadState::nvcsw`] for a thread that has not been switched yet.
+    /// Value of [`ThreadState::run_delay`] for a thread that was taken on while it lived.
     pub const UNKNOWN: u64 = u64::MAX;
 }
+
+/// The thread that a CPU runs, if it is followed; one for each CPU, for the kernel's side only.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Running {
+    /// Thread id; 0 where the CPU runs no followed thread.
+    pub pid: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Its `task_struct.nvcsw` when it got the CPU.
+    pub nvcsw: u64,
+}
+const _: () = assert!(size_of::<Running>() == 16);
 
 /// Offsets in the running kernel's `task_struct` and `signal_struct`, from its BTF; constants for
 /// the verifier, set before the programs are loaded.
@@ -66,14 +79,14 @@ pub struct TaskLayout {
     pub state: u32,
     /// `task_struct.nvcsw`
     pub nvcsw: u32,
+    /// `task_struct.sched_info.run_delay`
+    pub run_delay: u32,
     /// `task_struct.signal`
     pub signal: u32,
     /// `signal_struct.live` (its `counter`)
     pub signal_live: u32,
     /// 1 where `sched_switch` hands over the previous state as fourth argument (Linux 5.18).
     pub switch_has_state: u32,
-    /// Zero.
-    pub reserved: u32,
 }
 const _: () = assert!(size_of::<TaskLayout>() == 32);
 

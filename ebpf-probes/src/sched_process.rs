@@ -14,7 +14,8 @@ use goroscope_ebpf_probes::event::{Event, KIND_EXEC, KIND_EXIT, NO_SLOT};
 
 use crate::{
     current::send,
-    maps::{GOROUTINES, TGIDS, THREADS},
+    followed,
+    maps::{GOROUTINES, RUNNING, TGIDS, THREADS},
     task::Task,
 };
 
@@ -25,8 +26,14 @@ pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
     debug!(&ctx, "process {} execs", tgid);
     // A thread that is not the leader takes the leader's id over when it execs.
     let old_pid = ctx.arg::<u64>(1) as u32;
-    let _ = THREADS.remove(&old_pid);
-    let _ = THREADS.remove(&tgid);
+    for pid in [old_pid, tgid] {
+        followed::unmark(pid);
+        let _ = THREADS.remove(&pid);
+    }
+    if let Some(running) = RUNNING.get_ptr_mut(0) {
+        // SAFETY: this CPU's value. What runs now is another program.
+        unsafe { (*running).pid = 0 };
+    }
     leave(KIND_EXEC, tgid, true);
     0
 }

@@ -3,16 +3,15 @@
 //! Feeds `goroscope_thread_sched_delay_seconds` and `goroscope_thread_switches_total`. It runs at
 //! every switch of the host, so what is not watched must cost next to nothing, and nothing is sent.
 
-use aya_ebpf::{
-    helpers::bpf_ktime_get_ns, macros::btf_tracepoint, programs::BtfTracePointContext,
-};
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use goroscope_ebpf_probes::{
     buckets::{BUCKETS, bucket},
-    sched::ThreadState,
+    sched::{Running, SchedCounts, ThreadState},
 };
 
 use crate::{
-    maps::{SCHED, THREADS, add},
+    followed,
+    maps::{RUNNING, SCHED, THREADS, add},
     task::{self, Task},
 };
 
@@ -22,66 +21,70 @@ const DEAD: u32 = 0x80;
 
 /// `TP_PROTO(bool preempt, struct task_struct *prev, struct task_struct *next,
 /// unsigned int prev_state)`; the state since Linux 5.18.
+///
+/// Delays and kinds of switches are the kernel's own account of the thread, read when it leaves
+/// the CPU: no clock is read, nothing is estimated. The look-up of a thread is the dear part; there
+/// is one for each time that a followed thread runs, and none for the others.
 #[btf_tracepoint(function = "sched_switch")]
 pub(crate) fn sched_switch(ctx: BtfTracePointContext) -> i32 {
-    let prev = Task(ctx.arg(1));
-    let prev_pid = prev.pid();
-    let next_pid = Task(ctx.arg(2)).pid();
-    // Thread 0 is a CPU's idle thread.
-    if prev_pid != 0
-        && let Some(thread) = THREADS.get_ptr_mut(&prev_pid)
-    {
-        let preempt = ctx.arg::<u64>(0) & 1 != 0;
-        let state = if task::switch_has_state() { ctx.arg::<u64>(3) as u32 } else { prev.state() };
-        // SAFETY: a value of the map; the run queue's lock is held.
-        left(unsafe { &mut *thread }, preempt || state == 0, prev.nvcsw());
-        if state & DEAD != 0 {
-            let _ = THREADS.remove(&prev_pid);
-        }
+    let Some(running) = RUNNING.get_ptr_mut(0) else {
+        return 0;
+    };
+    // SAFETY: this CPU's value; the run queue's lock is held, so nothing comes in between.
+    let running = unsafe { &mut *running };
+    if running.pid != 0 {
+        left(&ctx, running);
+        running.pid = 0;
     }
-    if next_pid != 0
-        && let Some(thread) = THREADS.get_ptr_mut(&next_pid)
-    {
-        // SAFETY: as above.
-        arrived(unsafe { &mut *thread });
+    let next = Task(ctx.arg(2));
+    let pid = next.pid();
+    // Thread 0 is a CPU's idle thread.
+    if pid != 0 && followed::perhaps(pid) {
+        running.pid = pid;
+        running.nvcsw = next.nvcsw();
     }
     0
 }
 
 /// The thread left the CPU.
 #[inline(always)]
-fn left(thread: &mut ThreadState, runnable: bool, nvcsw: u64) {
-    // The kernel's own count says which kind of switch this was, whatever happened to the state
-    // meanwhile; at the first switch there is nothing to compare it with.
-    let voluntary =
-        if thread.nvcsw == ThreadState::UNKNOWN { !runnable } else { nvcsw != thread.nvcsw };
-    thread.nvcsw = nvcsw;
-    // SAFETY: a helper without arguments.
-    thread.runnable_since = if runnable { unsafe { bpf_ktime_get_ns() } } else { 0 };
-    if let Some(counts) = SCHED.get_ptr_mut(thread.slot) {
-        // SAFETY: a value of the map.
-        unsafe {
-            add(
-                if voluntary { &raw mut (*counts).voluntary } else { &raw mut (*counts).preempted },
-                1,
-            );
-        }
-    }
-}
-
-/// The thread got the CPU.
-#[inline(always)]
-fn arrived(thread: &mut ThreadState) {
-    let since = thread.runnable_since;
-    if since == 0 {
+fn left(ctx: &BtfTracePointContext, running: &Running) {
+    let prev = Task(ctx.arg(1));
+    // It has another id after it has execed.
+    if prev.pid() != running.pid {
         return;
     }
-    thread.runnable_since = 0;
-    // SAFETY: a helper without arguments.
-    let delay = unsafe { bpf_ktime_get_ns() }.saturating_sub(since);
+    let Some(thread) = THREADS.get_ptr_mut(&running.pid) else {
+        return;
+    };
+    // SAFETY: a value of the map; the run queue's lock is held.
+    let thread = unsafe { &mut *thread };
     let Some(counts) = SCHED.get_ptr_mut(thread.slot) else {
         return;
     };
+    // The kernel counts a switch before it tells of it.
+    let voluntary = prev.nvcsw() != running.nvcsw;
+    // SAFETY: a value of the map.
+    let counter = unsafe {
+        if voluntary { &raw mut (*counts).voluntary } else { &raw mut (*counts).preempted }
+    };
+    add(counter, 1);
+    let run_delay = prev.run_delay();
+    let before = thread.run_delay;
+    thread.run_delay = run_delay;
+    if before != ThreadState::UNKNOWN {
+        waited(counts, run_delay.wrapping_sub(before));
+    }
+    let state = if task::switch_has_state() { ctx.arg::<u64>(3) as u32 } else { prev.state() };
+    if state & DEAD != 0 {
+        followed::unmark(running.pid);
+        let _ = THREADS.remove(&running.pid);
+    }
+}
+
+/// Counts a delay of so many nanoseconds.
+#[inline(always)]
+fn waited(counts: *mut SchedCounts, delay: u64) {
     let index = bucket(delay);
     // The verifier does not follow the arithmetic; so it is told.
     if index < BUCKETS {

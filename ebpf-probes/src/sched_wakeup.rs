@@ -1,34 +1,21 @@
-//! Threads that become runnable: `sched_wakeup` and `sched_wakeup_new`.
+//! Threads that are born: `sched_wakeup_new`.
 //!
-//! Feeds `goroscope_thread_sched_delay_seconds`: here the waiting begins. `sched_wakeup_new` is
-//! also where new threads of watched processes are taken on.
+//! Feeds `goroscope_thread_sched_delay_seconds` and `goroscope_thread_switches_total`: a new thread
+//! of a watched process is followed from its first moment on.
+//!
+//! `sched_wakeup` is not traced. It would tell when a thread begins to wait, for the price of a
+//! program run and a clock reading at every wake-up of the host; the kernel keeps that account
+//! itself (`sched_info`), exactly, and [`crate::sched_switch`] reads it.
 
-use aya_ebpf::{
-    helpers::bpf_ktime_get_ns, macros::btf_tracepoint, programs::BtfTracePointContext,
-};
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use aya_log_ebpf::trace;
 use goroscope_ebpf_probes::{process::FLAG_ADOPTED, sched::ThreadState};
 
 use crate::{
+    followed,
     maps::{TGIDS, THREADS, lost},
     task::Task,
 };
-
-/// `TP_PROTO(struct task_struct *p)`
-#[btf_tracepoint(function = "sched_wakeup")]
-pub(crate) fn sched_wakeup(ctx: BtfTracePointContext) -> i32 {
-    let pid = Task(ctx.arg(0)).pid();
-    if let Some(thread) = THREADS.get_ptr_mut(&pid) {
-        // SAFETY: a value of the map. The scheduler holds the run queue's lock, so nobody else
-        // writes it. A thread that is runnable already has waited since then, not since now.
-        unsafe {
-            if (*thread).runnable_since == 0 {
-                (*thread).runnable_since = bpf_ktime_get_ns();
-            }
-        }
-    }
-    0
-}
 
 /// `TP_PROTO(struct task_struct *p)`
 #[btf_tracepoint(function = "sched_wakeup_new")]
@@ -43,15 +30,10 @@ pub(crate) fn sched_wakeup_new(ctx: BtfTracePointContext) -> i32 {
         return 0;
     }
     let pid = task.pid();
-    let thread = ThreadState {
-        // SAFETY: a helper without arguments.
-        runnable_since: unsafe { bpf_ktime_get_ns() },
-        nvcsw: 0,
-        slot: process.slot,
-        reserved: 0,
-    };
-    if THREADS.insert(&pid, &thread, 0).is_err() {
-        lost(|losses| unsafe { &raw mut (*losses).threads });
+    let thread = ThreadState { run_delay: 0, slot: process.slot, reserved: 0 };
+    match THREADS.insert(&pid, &thread, 0) {
+        Ok(()) => followed::mark(pid),
+        Err(_) => lost(|losses| unsafe { &raw mut (*losses).threads }),
     }
     trace!(&ctx, "process {} has a new thread {}", tgid, pid);
     0

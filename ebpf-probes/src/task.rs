@@ -15,10 +15,10 @@ static TASK_LAYOUT: TaskLayout = TaskLayout {
     tgid: 0,
     state: 0,
     nvcsw: 0,
+    run_delay: 0,
     signal: 0,
     signal_live: 0,
     switch_has_state: 0,
-    reserved: 0,
 };
 
 /// One of the offsets.
@@ -59,6 +59,14 @@ impl Task {
     pub(crate) fn nvcsw(self) -> u64 {
         // SAFETY: as above.
         unsafe { ptr::read_volatile(self.0.byte_add(offset(&TASK_LAYOUT.nvcsw)).cast()) }
+    }
+
+    /// Nanoseconds that it has waited for a CPU so far, as `/proc/PID/schedstat` has it; what it
+    /// waited for a CPU that it runs on is in there from the time on when it got it.
+    #[inline(always)]
+    pub(crate) fn run_delay(self) -> u64 {
+        // SAFETY: as above.
+        unsafe { ptr::read_volatile(self.0.byte_add(offset(&TASK_LAYOUT.run_delay)).cast()) }
     }
 
     /// Number of threads of its group that have not begun to exit.

@@ -63,6 +63,9 @@ pub struct OriginJson<'a> {
     /// Kubernetes pod.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pod: Option<&'a str>,
+    /// Unique id of the Kubernetes pod.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod_uid: Option<&'a str>,
     /// Container name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container: Option<&'a str>,
@@ -126,6 +129,7 @@ impl<'a> From<&'a Origin> for OriginJson<'a> {
         Self {
             namespace: origin.namespace.as_deref(),
             pod: origin.pod.as_deref(),
+            pod_uid: origin.pod_uid.as_deref(),
             container: origin.container.as_deref(),
             container_id: origin.container_id.as_deref(),
             unit: origin.unit.as_deref(),

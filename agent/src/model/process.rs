@@ -8,21 +8,7 @@ use super::{
     watch::{Status, Watch},
 };
 use crate::discover::identity::ProcessId;
-
-/// Whose process it is: the names that are known.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Origin {
-    /// Kubernetes namespace.
-    pub namespace: Option<String>,
-    /// Kubernetes pod.
-    pub pod: Option<String>,
-    /// Container name.
-    pub container: Option<String>,
-    /// Container id.
-    pub container_id: Option<String>,
-    /// systemd unit.
-    pub unit: Option<String>,
-}
+pub use crate::discover::origin::Origin;
 
 /// Context switches of a process's threads, since the agent came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -34,14 +34,14 @@ pub struct Target {
     pub death: FileOffset,
 }
 
-/// Two attached uprobes. Dropping them detaches, and waits for the kernel, 0.1 s and more.
+/// Attached uprobes. Dropping them detaches, and waits for the kernel, 0.1 s and more.
 #[derive(Debug)]
 pub struct Attachment {
-    _links: [UProbeLink; 2],
+    _links: Vec<UProbeLink>,
 }
 
 impl Attachment {
-    /// Number of uprobes.
+    /// Number of uprobes of a binary.
     pub const PROBES: u64 = 2;
 }
 
@@ -63,7 +63,20 @@ pub(super) fn attach(
     let mut one = |program, function, offset| one(ebpf, program, function, path, offset, target.cookie, scope);
     let death = one(programs.death, gdestroy::FUNCTION, target.death)?;
     let birth = one(programs.birth, newproc::FUNCTION, target.birth)?;
-    Ok(Attachment { _links: [birth, death] })
+    Ok(Attachment { _links: vec![birth, death] })
+}
+
+/// Attaches that of births only.
+pub(super) fn attach_birth(
+    ebpf: &mut Ebpf,
+    programs: Programs,
+    path: &Path,
+    target: &Target,
+    scope: Scope,
+) -> Result<Attachment, ProbeError> {
+    let (program, function) = (programs.birth, newproc::FUNCTION);
+    one(ebpf, program, function, path, target.birth, target.cookie, scope)
+        .map(|birth| Attachment { _links: vec![birth] })
 }
 
 fn one(

@@ -53,7 +53,7 @@ impl Probes {
     ///
     /// Where not even the maps can be made.
     pub fn load(limits: Limits, diagnostics: bool) -> Result<Self, ProbeError> {
-        let Loaded { mut ebpf, btf } = load::load(limits, diagnostics)?;
+        let Loaded { mut ebpf, btf, followed_words } = load::load(limits, diagnostics)?;
         let uprobes = load::first_uprobe(&mut ebpf, &newproc::PROGRAMS)
             .and_then(|birth| {
                 let death = load::first_uprobe(&mut ebpf, &gdestroy::PROGRAMS)?;
@@ -62,7 +62,7 @@ impl Probes {
             .map_err(|error| error.to_string());
         let processes = ProcessTable::new(&mut ebpf)?;
         let sites = SiteTable::new(&mut ebpf)?;
-        let threads = SchedTables::new(&mut ebpf)?;
+        let threads = SchedTables::new(&mut ebpf, followed_words)?;
         let slots = FreeSlots::new(&mut ebpf, limits.processes)?;
         let losses = LossTable::new(&mut ebpf)?;
         let events = Some(Events::new(&mut ebpf)?);
@@ -114,11 +114,25 @@ impl Probes {
         target: &Target,
         scope: Scope,
     ) -> Result<Attachment, ProbeError> {
-        let programs = self.uprobes.clone().map_err(|reason| ProbeError::Program {
-            program: "uprobe",
-            reason,
-        })?;
+        let programs = self.programs()?;
         attach::attach(&mut self.ebpf, programs, path, target, scope)
+    }
+
+    /// Attaches the uprobe of births only: for [`super::calibrate`].
+    pub(super) fn attach_birth(
+        &mut self,
+        path: &Path,
+        target: &Target,
+        scope: Scope,
+    ) -> Result<Attachment, ProbeError> {
+        let programs = self.programs()?;
+        attach::attach_birth(&mut self.ebpf, programs, path, target, scope)
+    }
+
+    fn programs(&self) -> Result<Programs, ProbeError> {
+        self.uprobes
+            .clone()
+            .map_err(|reason| ProbeError::Program { program: "uprobe", reason })
     }
 
     /// Takes a process on: counts its goroutines by the probes of `binary` (0 for none) and

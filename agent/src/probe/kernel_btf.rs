@@ -65,6 +65,7 @@ fn layout(bytes: &[u8]) -> Result<TaskLayout, KernelBtfError> {
     let btf = Btf::parse(bytes)?;
     let task = btf.named(KIND_STRUCT, "task_struct", "task_struct")?;
     let signal = btf.named(KIND_STRUCT, "signal_struct", "signal_struct")?;
+    let sched_info = btf.named(KIND_STRUCT, "sched_info", "sched_info")?;
     let member = |of, name: &'static str| {
         btf.member(of, name, MAX_DEPTH)?.ok_or(KernelBtfError::Missing(name))
     };
@@ -79,11 +80,11 @@ fn layout(bytes: &[u8]) -> Result<TaskLayout, KernelBtfError> {
         tgid: member(task, "tgid")?,
         state,
         nvcsw: member(task, "nvcsw")?,
+        run_delay: member(task, "sched_info")? + member(sched_info, "run_delay")?,
         signal: member(task, "signal")?,
         signal_live: member(signal, "live")?,
         // The context comes first, then preempt, prev, next, and since Linux 5.18 prev_state.
         switch_has_state: u32::from(btf.parameters(switch)? >= 5),
-        reserved: 0,
     })
 }
 
@@ -235,7 +236,7 @@ mod tests {
         bytes
     }
 
-    const NAMES: &[u8] = b"\0task_struct\0signal_struct\0pid\0tgid\0__state\0nvcsw\0signal\0live\0btf_trace_sched_switch\0";
+    const NAMES: &[u8] = b"\0task_struct\0signal_struct\0pid\0tgid\0__state\0nvcsw\0sched_info\0run_delay\0signal\0live\0btf_trace_sched_switch\0";
 
     fn name(of: &str) -> u32 {
         let needle = format!("\0{of}\0");
@@ -244,9 +245,10 @@ mod tests {
 
     fn kernel() -> Vec<u32> {
         vec![
-            // 1: task_struct { u32 __state; anonymous struct 2 at byte 8; signal at 40 }
-            name("task_struct"), KIND_STRUCT << 24 | 3, 48,
+            // 1: task_struct { u32 __state; sched_info at 24; anonymous struct 2 at 8; signal at 40 }
+            name("task_struct"), KIND_STRUCT << 24 | 4, 48,
             name("__state"), 0, 0,
+            name("sched_info"), 0, 192,
             0, 2, 64,
             name("signal"), 0, 320,
             // 2: struct { pid; tgid; nvcsw }
@@ -262,6 +264,9 @@ mod tests {
             0, KIND_PTR << 24, 6,
             0, KIND_FUNC_PROTO << 24 | 5, 0,
             0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+            // 7: sched_info { run_delay at 8 }
+            name("sched_info"), KIND_STRUCT << 24 | 1, 16,
+            name("run_delay"), 0, 64,
         ]
     }
 
@@ -269,8 +274,8 @@ mod tests {
     fn members_are_found_also_inside_anonymous_structs() {
         let layout = layout(&btf(&kernel(), NAMES)).unwrap();
         let expected = TaskLayout {
-            pid: 8, tgid: 12, state: 0, nvcsw: 16, signal: 40, signal_live: 4,
-            switch_has_state: 1, reserved: 0,
+            pid: 8, tgid: 12, state: 0, nvcsw: 16, run_delay: 32, signal: 40, signal_live: 4,
+            switch_has_state: 1,
         };
         assert_eq!(layout, expected);
     }
@@ -278,9 +283,9 @@ mod tests {
     #[test]
     fn what_is_missing_is_named() {
         let mut types = kernel();
-        types[1] = KIND_STRUCT << 24 | 2;
-        // The members that follow are no longer part of the struct: the records shift.
-        types.drain(9..12);
+        // Without the last member.
+        types[1] = KIND_STRUCT << 24 | 3;
+        types.drain(12..15);
         let error = layout(&btf(&types, NAMES)).unwrap_err();
         assert_eq!(error.to_string(), "the kernel's BTF has no signal");
     }
@@ -298,8 +303,8 @@ mod tests {
     fn an_endless_nest_of_anonymous_structs_ends() {
         let mut types = kernel();
         // The anonymous struct contains itself.
-        types[15] = 0;
-        types[16] = 2;
+        types[18] = 0;
+        types[19] = 2;
         assert!(layout(&btf(&types, NAMES)).is_err());
     }
 }

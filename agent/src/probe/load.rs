@@ -6,10 +6,10 @@ use aya::{Btf, Ebpf, EbpfLoader, programs::UProbe};
 use goroscope_ebpf_probes::{
     goroutine::{GOROUTINES, SITES},
     process::{FREE_SLOTS, TGIDS},
-    sched::{SCHED, TASK_LAYOUT, THREADS},
+    sched::{FOLLOWED, SCHED, TASK_LAYOUT, THREADS},
 };
 
-use super::{Limits, ProbeError, error::chain, kernel_btf};
+use super::{Limits, ProbeError, error::chain, followed, kernel_btf};
 
 /// The object, as built for the BPF target.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/goroscope-probes"));
@@ -24,6 +24,8 @@ pub(super) struct Loaded {
     pub(super) ebpf: Ebpf,
     /// The kernel's types; without them there is no tracing of the scheduler.
     pub(super) btf: Result<Btf, String>,
+    /// Size of the bits of followed threads.
+    pub(super) followed_words: u32,
 }
 
 /// Makes the maps; `diagnostics` compiles the programs' log lines in.
@@ -35,6 +37,7 @@ pub(super) fn load(limits: Limits, diagnostics: bool) -> Result<Loaded, ProbeErr
     };
     let layout = layout.unwrap_or_default();
     let level = if diagnostics { LOG_ALL } else { LOG_NOTHING };
+    let followed_words = followed::words();
     let mut loader = EbpfLoader::new();
     loader
         .btf(btf.as_ref().ok())
@@ -45,9 +48,10 @@ pub(super) fn load(limits: Limits, diagnostics: bool) -> Result<Loaded, ProbeErr
         .map_max_entries(GOROUTINES, limits.processes)
         .map_max_entries(SCHED, limits.processes)
         .map_max_entries(SITES, limits.sites)
-        .map_max_entries(THREADS, limits.threads);
+        .map_max_entries(THREADS, limits.threads)
+        .map_max_entries(FOLLOWED, followed_words);
     let ebpf = loader.load(OBJECT).map_err(|error| ProbeError::Load(Box::new(error)))?;
-    Ok(Loaded { ebpf, btf })
+    Ok(Loaded { ebpf, btf, followed_words })
 }
 
 /// Loads the first of these uprobe programs that the kernel takes, and names it.

@@ -7,6 +7,7 @@ pub mod kernel_btf;
 pub mod limits;
 pub mod error;
 
+mod followed;
 mod gdestroy;
 mod load;
 mod newproc;
@@ -15,6 +16,7 @@ mod sched_switch;
 mod sched_wakeup;
 
 pub mod attach;
+pub mod calibrate;
 pub mod events;
 pub mod lease;
 mod losses;

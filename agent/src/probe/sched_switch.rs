@@ -8,7 +8,7 @@ use aya::{
 };
 use goroscope_ebpf_probes::sched::{SCHED, SchedCounts, THREADS, ThreadState};
 
-use super::{ProbeError, Slot, load::tracepoint};
+use super::{ProbeError, Slot, followed::Followed, load::tracepoint};
 
 /// Attaches it.
 pub(super) fn attach(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), ProbeError> {
@@ -19,11 +19,12 @@ pub(super) fn attach(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), ProbeError> {
 pub(super) struct SchedTables {
     counts: Array<MapData, SchedCounts>,
     threads: HashMap<MapData, u32, ThreadState>,
+    followed: Followed,
 }
 
 impl SchedTables {
     /// Takes the maps.
-    pub(super) fn new(ebpf: &mut Ebpf) -> Result<Self, ProbeError> {
+    pub(super) fn new(ebpf: &mut Ebpf, followed_words: u32) -> Result<Self, ProbeError> {
         Ok(Self {
             counts: ebpf
                 .take_map(SCHED)
@@ -33,6 +34,7 @@ impl SchedTables {
                 .take_map(THREADS)
                 .and_then(|map| map.try_into().ok())
                 .ok_or(ProbeError::Missing(THREADS))?,
+            followed: Followed::new(ebpf, followed_words)?,
         })
     }
 
@@ -48,12 +50,14 @@ impl SchedTables {
 
     /// Follows a thread, unless it is followed already; `Ok(false)` where there is no room.
     pub(super) fn follow(&mut self, tid: u32, slot: Slot) -> Result<bool, ProbeError> {
-        let state =
-            ThreadState { runnable_since: 0, nvcsw: ThreadState::UNKNOWN, slot: slot.0, reserved: 0 };
+        let state = ThreadState { run_delay: ThreadState::UNKNOWN, slot: slot.0, reserved: 0 };
         /// `BPF_NOEXIST`: the kernel's side may have been first, and knows more.
         const NO_EXIST: u64 = 1;
         match self.threads.insert(tid, state, NO_EXIST) {
-            Ok(()) => Ok(true),
+            Ok(()) => {
+                self.followed.mark(tid);
+                Ok(true)
+            }
             Err(MapError::SyscallError(error)) => match error.io_error.raw_os_error() {
                 Some(libc::EEXIST) => Ok(true),
                 Some(libc::E2BIG | libc::ENOMEM) => Ok(false),
@@ -65,6 +69,7 @@ impl SchedTables {
 
     /// Forgets a thread that was taken on although it had ended.
     pub(super) fn forget(&mut self, tid: u32) {
+        self.followed.unmark(tid);
         // It is gone from the table already where the kernel's side saw its end.
         let _gone = self.threads.remove(&tid);
     }

@@ -157,7 +157,7 @@ fn bind_unix(address: &str, path: &Path) -> Result<Inner, ListenError> {
     };
     remove_stale(address, path)?;
     let listener = open_unix(path).map_err(refused)?;
-    let file = SocketFile::of(path).map_err(refused)?;
+    let file = SocketFile { path: path.to_owned(), id: id_of(path).map_err(refused)? };
     // The mask of the process may have taken the group's rights; they are only added here, the
     // file never had more than these.
     rustix::fs::chmod(path, SOCKET_MODE).map_err(|error| refused(error.into()))?;
@@ -169,7 +169,8 @@ fn open_unix(path: &Path) -> io::Result<StdUnixListener> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
     // bind(2) gives the file the mode of the socket, so there is no moment at which others could
-    // connect: https://github.com/torvalds/linux/blob/v6.12/net/unix/af_unix.c#L1228
+    // connect, see unix_bind_bsd():
+    // https://github.com/torvalds/linux/blob/v6.12/net/unix/af_unix.c
     rustix::fs::fchmod(&socket, SOCKET_MODE)?;
     rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
     rustix::net::listen(&socket, BACKLOG)?;
@@ -205,16 +206,15 @@ struct SocketFile {
     id: (u64, u64),
 }
 
-impl SocketFile {
-    fn of(path: &Path) -> io::Result<Self> {
-        let found = fs::symlink_metadata(path)?;
-        Ok(Self { path: path.to_owned(), id: (found.dev(), found.ino()) })
-    }
+/// Device and inode of the file at `path`.
+fn id_of(path: &Path) -> io::Result<(u64, u64)> {
+    let found = fs::symlink_metadata(path)?;
+    Ok((found.dev(), found.ino()))
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if Self::of(&self.path).is_ok_and(|now| now.id == self.id)
+        if id_of(&self.path).is_ok_and(|now| now == self.id)
             && let Err(error) = fs::remove_file(&self.path)
         {
             tracing::warn!(path = %self.path.display(), %error, "the socket could not be removed");

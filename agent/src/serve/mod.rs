@@ -3,13 +3,21 @@
 //! [`listen`] opens the addresses, so that the agent can refuse early; [`serve`] answers on them
 //! from what a [`source::Source`] knows at that moment.
 
-mod accept;
-pub mod listen;
+pub mod source;
+
 pub mod metrics;
+
+mod accept;
 mod reply;
 mod routes;
+
+pub mod listen;
 mod server;
-pub mod source;
+
+#[cfg(test)]
+mod client;
+#[cfg(test)]
+mod sample;
 #[cfg(test)]
 mod tests;
 

@@ -29,6 +29,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_HEAD: usize = 16 * 1024;
 /// Longest life of a connection: one whose client does not read must not keep its place forever.
 const MAX_LIFE: Duration = Duration::from_secs(120);
+/// Time for the answer under way when a connection's life is over.
+const LAST_ANSWER: Duration = Duration::from_secs(10);
 /// Time for answers under way when the agent ends.
 const GRACE: Duration = Duration::from_secs(1);
 /// Pause after a connection could not be taken, as when file descriptors have run out.
@@ -114,16 +116,21 @@ async fn converse(
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD);
     let service = TowerToHyperService::new(router);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-    let answered = async {
-        tokio::select! {
-            result = &mut connection => return result,
-            _ = stopping.changed() => connection.as_mut().graceful_shutdown(),
-        }
-        connection.await
+    let result = tokio::select! {
+        result = &mut connection => Some(result),
+        _ = stopping.changed() => None,
+        () = sleep(MAX_LIFE) => None,
     };
-    match timeout(MAX_LIFE, answered).await {
+    let result = match result {
+        Some(result) => Ok(result),
+        None => {
+            connection.as_mut().graceful_shutdown();
+            timeout(LAST_ANSWER, connection).await
+        }
+    };
+    match result {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::trace!(%error, "a connection failed"),
-        Err(_) => tracing::debug!("a connection that was open for too long is cut"),
+        Err(_) => tracing::debug!("a connection that did not end is cut"),
     }
 }

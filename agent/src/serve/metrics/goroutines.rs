@@ -12,14 +12,14 @@ pub(super) const FAMILIES: &[Family] = &[
     },
     Family {
         name: "goroscope_goroutines_created",
-        help: "Goroutines born",
+        help: "Goroutines born since the probes were attached",
         unit: None,
         kind: Kind::Counter,
         samples: |scrape| scrape.counts(|process| Some(process.counts?.created)),
     },
     Family {
         name: "goroscope_goroutines_exited",
-        help: "Goroutines that ended",
+        help: "Goroutines that ended since the probes were attached",
         unit: None,
         kind: Kind::Counter,
         samples: |scrape| scrape.counts(|process| Some(process.counts?.exited)),

@@ -1,8 +1,6 @@
 //! A distribution as Prometheus wants it: classic and native at once.
 
-use goroscope_ebpf_probes::buckets::{
-    BUCKETS, MAX_EXPONENT, MIN_EXPONENT, SCHEMA, upper_bound_exponent,
-};
+use goroscope_ebpf_probes::buckets::{MIN_EXPONENT, SCHEMA, upper_bound_exponent};
 
 use crate::model::delay::DelayHistogram;
 
@@ -118,11 +116,9 @@ fn classic(delay: &DelayHistogram) -> Vec<(f64, u64)> {
     classic
 }
 
-const _: () = assert!(BUCKETS > 2 && MAX_EXPONENT > MIN_EXPONENT);
-
 #[cfg(test)]
 mod tests {
-    use goroscope_ebpf_probes::buckets::bucket;
+    use goroscope_ebpf_probes::buckets::{BUCKETS, bucket};
 
     use super::*;
 
@@ -221,8 +217,7 @@ mod tests {
 
     #[test]
     fn delays_lie_at_or_below_their_classic_bound() {
-        let histogram =
-            Histogram::from(&delays(&[500, 3_800, 4_000, 1_000_000_000, 20_000_000_000]));
+        let histogram = Histogram::from(&delays(&[500, 3_800, 4_000, 999_000_000, 20_000_000_000]));
         let mut cumulative = 0;
         for (bound, count) in histogram.classic {
             cumulative += count;
@@ -235,6 +230,6 @@ mod tests {
             };
             assert_eq!(cumulative, expected, "up to {bound}");
         }
-        assert!((histogram.sum - 21.000_008_3).abs() < 1e-9);
+        assert!((histogram.sum - 20.999_008_3).abs() < 1e-9);
     }
 }

@@ -3,21 +3,29 @@
 //! To add a family, add it to the file of its subject, or add a file with a list `FAMILIES` and
 //! name that in [`ALL`]. Formats, labels and bounds are taken care of elsewhere.
 
-mod agent;
-mod collector;
+// What a family is made of.
 mod family;
-mod format;
-mod goroutines;
 mod histogram;
 mod label;
+mod scrape;
+
+// The families.
+mod agent;
+mod goroutines;
 mod probes;
 mod processes;
 mod sched;
-mod scrape;
 mod sites;
+
+// How they are written.
+mod collector;
+mod format;
+mod text;
+
+#[cfg(test)]
+mod parse;
 #[cfg(test)]
 mod tests;
-mod text;
 
 use family::Family;
 pub use format::{Exposition, Format};

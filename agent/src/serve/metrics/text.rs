@@ -82,7 +82,12 @@ fn write_sample(
     if before == ',' {
         out.push('}');
     }
-    writeln!(out, " {}", Number(value))
+    // Whole numbers are written as such, up to where a double holds every one of them.
+    if value.fract() == 0.0 && value.abs() <= 2_f64.powi(53) {
+        writeln!(out, " {value:.0}")
+    } else {
+        writeln!(out, " {}", Number(value))
+    }
 }
 
 fn write_escaped(out: &mut String, value: &str) -> fmt::Result {

@@ -1,0 +1,146 @@
+//! The daemon from start to end.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+use anyhow::{Context as _, bail};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::oneshot,
+};
+
+use super::{
+    detacher::Detacher,
+    engine::Engine,
+    mailbox::{Mail, Request, mailbox},
+    nofile,
+    observe::now,
+    settings::AgentSettings,
+};
+use crate::{
+    discover::proc_fs::ProcFs,
+    model::snapshot::Snapshot,
+    probe::Probes,
+    serve::{
+        listen::Listener,
+        serve,
+        source::{BoxFuture, Source},
+    },
+};
+
+/// Runs the daemon until it is told to end by `SIGTERM` or `SIGINT`.
+///
+/// # Errors
+///
+/// Where an address cannot be opened, or the host is not Linux as we know it.
+pub fn agent(settings: &AgentSettings) -> anyhow::Result<()> {
+    nofile::raise();
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("http")
+        .enable_all()
+        .build()
+        .context("cannot start the threads for HTTP")?
+        .block_on(daemon(settings))
+}
+
+async fn daemon(settings: &AgentSettings) -> anyhow::Result<()> {
+    // Before anything else, so that a signal during the start ends it in order; and the signal of
+    // the leases would kill who does not handle it.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut lease = signal(SignalKind::io())?;
+    let mut listeners = Vec::new();
+    for address in &settings.listen {
+        let listener = Listener::bind(address).await?;
+        tracing::info!(address = %listener, "listening");
+        listeners.push(listener);
+    }
+    let (mail, mailbox) = mailbox().context("cannot make a mailbox")?;
+    let detacher = Detacher::start().context("cannot start a thread")?;
+    let ready = Arc::new(AtomicBool::new(false));
+    let (over, mut failed) = oneshot::channel();
+    let engine = {
+        let (settings, ready) = (settings.clone(), Arc::clone(&ready));
+        thread::Builder::new()
+            .name("engine".to_owned())
+            .spawn(move || {
+                let probes = load(&settings);
+                let proc = ProcFs::new("/proc");
+                let engine = Engine::new(settings, proc, probes, detacher, now());
+                let _unheard = over.send(engine.run(&mailbox, &ready));
+            })
+            .context("cannot start a thread")?
+    };
+    let leases = mail.clone();
+    tokio::spawn(async move {
+        while lease.recv().await.is_some() {
+            leases.send(Request::Leases);
+        }
+    });
+    let mut outcome = None;
+    let ended = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            over = &mut failed => outcome = Some(over),
+        }
+        tracing::info!("ending");
+    };
+    serve(listeners, Arc::new(Engineered { mail: mail.clone(), ready }), ended).await;
+    mail.send(Request::Stop);
+    let outcome = match outcome {
+        Some(outcome) => outcome,
+        None => failed.await,
+    };
+    // Its thread is at its end: the last thing it does is to say so.
+    let joined = tokio::task::spawn_blocking(move || engine.join()).await;
+    match outcome {
+        Ok(Ok(())) if joined.is_ok_and(|joined| joined.is_ok()) => Ok(()),
+        Ok(Err(reason)) => Err(anyhow::Error::msg(reason)),
+        _ => bail!("the engine broke off; its last words are in the log. This is a bug in goroscope"),
+    }
+}
+
+/// Loads the kernel programs; what does not work is said once, here.
+fn load(settings: &AgentSettings) -> Result<Probes, String> {
+    let probes = Probes::load(settings.limits, settings.kernel_diagnostics)
+        .inspect_err(|error| tracing::warn!(%error, "no kernel programs: `goroscope doctor` tells what is missing"))
+        .map_err(|error| error.to_string())?;
+    for (what, works) in [
+        ("goroutines are not counted", probes.uprobes()),
+        ("scheduling delay is not measured", probes.sched()),
+        ("starts and ends of processes are seen by scanning only", probes.lifecycle()),
+    ] {
+        if let Err(reason) = works {
+            tracing::warn!(reason, "{what}: `goroscope doctor` tells what is missing");
+        }
+    }
+    Ok(probes)
+}
+
+/// Answers from the engine.
+struct Engineered {
+    mail: Mail,
+    ready: Arc<AtomicBool>,
+}
+
+impl Source for Engineered {
+    fn snapshot(&self) -> BoxFuture<'_, Arc<Snapshot>> {
+        Box::pin(async {
+            let (reply, answer) = oneshot::channel();
+            self.mail.send(Request::Snapshot(reply));
+            // The engine is gone when the agent ends; then nothing is known.
+            answer.await.unwrap_or_default()
+        })
+    }
+
+    fn ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+}

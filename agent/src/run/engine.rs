@@ -1,0 +1,349 @@
+//! The engine: owns all that is known, and keeps it true.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    os::fd::AsFd,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::{
+    binaries::Binaries,
+    detacher::{Detacher, Leaving, detach_all},
+    diagnostics::Diagnostics,
+    mailbox::{Mailbox, Request},
+    settings::{AgentSettings, ProbesMode},
+    watched::Watched,
+};
+use crate::{
+    discover::{
+        identity::{Pid, ProcessId},
+        proc_fs::ProcFs,
+    },
+    inspect::cache::Cache,
+    probe::{
+        Probes, Slot,
+        calibrate::calibrate,
+        events::{Event, Events, What},
+    },
+};
+
+/// How often slots are freed, and leases and losses are looked at.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The engine.
+pub(super) struct Engine {
+    pub(super) settings: AgentSettings,
+    pub(super) proc: ProcFs,
+    pub(super) cache: Cache,
+    /// The kernel's side, or why there is none.
+    pub(super) probes: Result<Probes, String>,
+    pub(super) binaries: Binaries,
+    pub(super) watched: BTreeMap<Pid, Watched>,
+    /// Looked at and passed over; looked at again when they exec.
+    pub(super) passed: HashSet<ProcessId>,
+    pub(super) detacher: Detacher,
+    /// Asked for by their ids, and not watched, for these reasons.
+    pub(super) refused: BTreeMap<Pid, String>,
+    /// Seconds since the Unix epoch.
+    pub(super) started_at: f64,
+    /// What a uprobe hit costs its target.
+    pub(super) seconds_per_hit: Option<f64>,
+    events: Option<Events>,
+    diagnostics: Option<Diagnostics>,
+    events_lost: u64,
+}
+
+impl Engine {
+    /// An engine that knows nothing yet.
+    pub(super) fn new(
+        settings: AgentSettings,
+        proc: ProcFs,
+        mut probes: Result<Probes, String>,
+        detacher: Detacher,
+        started_at: f64,
+    ) -> Self {
+        let events = probes.as_mut().ok().and_then(Probes::take_events);
+        let diagnostics = match &mut probes {
+            Ok(probes) if settings.kernel_diagnostics => Diagnostics::start(probes.object()),
+            _ => None,
+        };
+        Self {
+            settings,
+            proc,
+            cache: Cache::default(),
+            probes,
+            binaries: Binaries::default(),
+            watched: BTreeMap::new(),
+            passed: HashSet::new(),
+            refused: BTreeMap::new(),
+            detacher,
+            started_at,
+            seconds_per_hit: None,
+            events,
+            diagnostics,
+            events_lost: 0,
+        }
+    }
+
+    /// Works until it is told to stop; `ready` turns true after the first scan.
+    ///
+    /// # Errors
+    ///
+    /// Why none of the processes that were asked for by their ids is watched, a line for each.
+    pub(super) fn run(mut self, mailbox: &Mailbox, ready: &AtomicBool) -> Result<(), String> {
+        self.calibrate();
+        self.scan();
+        if let Some(reasons) = self.nothing_to_do() {
+            self.stop();
+            return Err(reasons);
+        }
+        ready.store(true, Ordering::Release);
+        let mut last_scan = Instant::now();
+        let mut last_tick = last_scan;
+        loop {
+            self.wait(mailbox, TICK.saturating_sub(last_tick.elapsed()));
+            self.drain_events();
+            for request in mailbox.take() {
+                match request {
+                    Request::Snapshot(reply) => {
+                        let snapshot = Arc::new(self.snapshot());
+                        // Who asked may have gone away.
+                        let _unheard = reply.send(snapshot);
+                    }
+                    Request::Leases => self.expire(),
+                    Request::Stop => {
+                        self.stop();
+                        return Ok(());
+                    }
+                }
+            }
+            if last_tick.elapsed() >= TICK {
+                self.tick();
+                last_tick = Instant::now();
+            }
+            if last_scan.elapsed() >= self.settings.scan_interval || self.has_lost_events() {
+                self.scan();
+                last_scan = Instant::now();
+            }
+        }
+    }
+
+    /// Where processes were asked for by their ids only and none can be watched: why.
+    fn nothing_to_do(&self) -> Option<String> {
+        let asked = self.settings.selection.only_pids()?;
+        if !self.watched.is_empty() {
+            return None;
+        }
+        let reason = |pid| self.refused.get(pid).map_or("there is no such process", String::as_str);
+        Some(asked.iter().map(|pid| format!("process {pid}: {}", reason(pid))).collect::<Vec<_>>().join("\n"))
+    }
+
+    /// Measures what a hit costs on this host.
+    fn calibrate(&mut self) {
+        let Ok(probes) = &mut self.probes else {
+            return;
+        };
+        if self.settings.probes == ProbesMode::Off || probes.uprobes().is_err() {
+            return;
+        }
+        match calibrate(probes) {
+            Ok((seconds, attachment)) => {
+                tracing::debug!(nanoseconds = seconds * 1e9, "a hit was timed");
+                self.seconds_per_hit = Some(seconds);
+                self.detacher.detach(Leaving { attachment, lease: None });
+            }
+            Err(error) => tracing::warn!(%error, "what a hit costs could not be measured"),
+        }
+    }
+
+    /// Sleeps until something happens, or the time is over.
+    fn wait(&self, mailbox: &Mailbox, time: Duration) {
+        let mut fds = vec![PollFd::new(mailbox, PollFlags::IN)];
+        if let Some(events) = &self.events {
+            fds.push(PollFd::from_borrowed_fd(events.as_fd(), PollFlags::IN));
+        }
+        if let Some(diagnostics) = &self.diagnostics {
+            fds.push(PollFd::from_borrowed_fd(diagnostics.as_fd(), PollFlags::IN));
+        }
+        let timeout = Timespec {
+            tv_sec: i64::try_from(time.as_secs()).unwrap_or(1),
+            tv_nsec: time.subsec_nanos().into(),
+        };
+        // A signal ends it early, which does no harm.
+        let _ready = poll(&mut fds, Some(&timeout));
+    }
+
+    /// Takes all events that have come.
+    pub(super) fn drain_events(&mut self) {
+        if let Some(diagnostics) = &mut self.diagnostics {
+            diagnostics.log();
+        }
+        // Taken out meanwhile, because what is done about an event needs all of the engine.
+        let Some(mut events) = self.events.take() else {
+            return;
+        };
+        while let Some(event) = events.next() {
+            self.handle(&event);
+        }
+        self.events = Some(events);
+    }
+
+    fn handle(&mut self, event: &Event) {
+        let pid = Pid(event.tgid);
+        match event.what {
+            What::Exec => {
+                self.gone(pid, event);
+                self.consider(pid, false);
+            }
+            What::Exit => self.gone(pid, event),
+            What::New => self.consider(pid, true),
+        }
+    }
+
+    /// A process ended or runs another image: forgets it, and says what it came to.
+    fn gone(&mut self, pid: Pid, event: &Event) {
+        let watched = self.watched.remove(&pid);
+        if event.slot.is_some() {
+            let comm = String::from_utf8_lossy(&event.comm);
+            let exe = watched.as_ref().map_or(comm.trim_end_matches('\0'), |w| w.exe.as_str());
+            tracing::debug!(
+                pid = pid.0,
+                exe,
+                created = event.counts.created,
+                exited = event.counts.exited,
+                "process gone"
+            );
+        }
+        let slot = event.slot.or(watched.as_ref().and_then(|watched| watched.slot));
+        if let Some(watched) = watched {
+            self.leave(watched);
+        }
+        self.release(slot);
+    }
+
+    /// Gives up what a process held of its binary.
+    fn leave(&mut self, watched: Watched) {
+        if let Some(attachment) = watched.attachment {
+            self.detacher.detach(Leaving { attachment, lease: None });
+        }
+        if let Some(number) = watched.binary
+            && let Some(leaving) = self.binaries.left_by(watched.id.pid, number, Instant::now())
+        {
+            self.detacher.detach(leaving);
+        }
+    }
+
+    fn release(&mut self, slot: Option<Slot>) {
+        if let (Ok(probes), Some(slot)) = (&mut self.probes, slot) {
+            probes.release(slot);
+        }
+    }
+
+    /// Forgets a process whose end no event told.
+    pub(super) fn vanished(&mut self, pid: Pid) {
+        let Some(watched) = self.watched.remove(&pid) else {
+            return;
+        };
+        tracing::debug!(pid = pid.0, exe = watched.exe, "process gone");
+        if let Ok(probes) = &mut self.probes {
+            probes.forget(pid.0, &[]);
+        }
+        let slot = watched.slot;
+        self.leave(watched);
+        self.release(slot);
+    }
+
+    /// Looks at all processes: takes on the new ones, forgets those that are gone.
+    fn scan(&mut self) {
+        let pids = match self.proc.pids() {
+            Ok(pids) => pids,
+            Err(error) => {
+                tracing::error!(%error, "processes cannot be listed");
+                return;
+            }
+        };
+        for pid in self.watched.keys().copied().collect::<Vec<_>>() {
+            self.forget_if_gone(pid);
+        }
+        // Without events an exec is seen by a look at every process only.
+        let told_of_execs = self.probes.as_ref().is_ok_and(|probes| probes.lifecycle().is_ok());
+        let mut still_passed = HashSet::new();
+        for pid in pids {
+            if self.watched.contains_key(&pid) {
+                continue;
+            }
+            match self.proc.identity(pid) {
+                Ok(id) if told_of_execs && self.passed.contains(&id) => {
+                    still_passed.insert(id);
+                }
+                Ok(_) => self.consider(pid, false),
+                Err(error) => tracing::trace!(%error, "passed over"),
+            }
+        }
+        // What `consider` passed over in this round is in there too; what is gone drops out.
+        if told_of_execs {
+            self.passed.retain(|id| still_passed.contains(id) || !is_gone(&self.proc, *id));
+        } else {
+            self.passed.clear();
+        }
+    }
+
+    /// Forgets a process if it is gone, or its id is another's by now.
+    pub(super) fn forget_if_gone(&mut self, pid: Pid) {
+        let Some(watched) = self.watched.get(&pid) else {
+            return;
+        };
+        if is_gone(&self.proc, watched.id) {
+            self.vanished(pid);
+        }
+    }
+
+    fn tick(&mut self) {
+        if let Ok(probes) = &mut self.probes
+            && let Err(error) = probes.sweep()
+        {
+            tracing::warn!(%error, "slots of ended processes cannot be freed");
+        }
+        self.expire();
+    }
+
+    /// Takes off probes that have lingered long enough.
+    fn expire(&mut self) {
+        for leaving in self.binaries.expired(Instant::now()) {
+            self.detacher.detach(leaving);
+        }
+    }
+
+    /// Were events lost since the last time this was asked? Then a scan tells what they would have.
+    fn has_lost_events(&mut self) -> bool {
+        let lost = match &self.probes {
+            Ok(probes) => probes.losses().map_or(0, |losses| losses.events),
+            Err(_) => 0,
+        };
+        let more = lost > self.events_lost;
+        if more {
+            tracing::warn!(lost = lost - self.events_lost, "process events were lost: scanning");
+        }
+        self.events_lost = lost;
+        more
+    }
+
+    /// Takes everything out of the kernel.
+    fn stop(self) {
+        let own = self.watched.into_values().filter_map(|watched| watched.attachment);
+        let own = own.map(|attachment| Leaving { attachment, lease: None });
+        detach_all(own.chain(self.binaries.into_leaving()).collect());
+        tracing::debug!("everything is detached");
+    }
+}
+
+/// Is the process gone, or its id another's by now?
+fn is_gone(proc: &ProcFs, id: ProcessId) -> bool {
+    proc.identity(id.pid).map_or_else(|error| error.is_gone(), |now| now != id)
+}

@@ -1,0 +1,208 @@
+//! Takes processes on: from a process id to a watched process.
+
+use std::{fmt, fs::File, io, num::NonZeroU32, path::PathBuf, sync::Arc};
+
+use super::{binaries::Number, engine::Engine, settings::ProbesMode, watched::Watched};
+use crate::{
+    discover::{
+        error::DiscoverError,
+        identity::{Pid, ProcessId},
+    },
+    inspect::{
+        self, Binary, InspectError, Mapping,
+        address::{FileOffset, LoadBias, ProcessAddress},
+        cache::FileKey,
+    },
+    model::{process::BinaryFacts, watch::Watch},
+    probe::Attachment,
+};
+
+/// Why a process is not watched.
+#[derive(Debug)]
+pub(super) enum Passed {
+    /// It is outside the selection.
+    NotSelected,
+    /// It runs no Go program.
+    NotGo(InspectError),
+    /// It could not be looked at.
+    Unreadable(DiscoverError),
+    /// Its file could not be read.
+    File(io::Error),
+}
+
+impl fmt::Display for Passed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotSelected => f.write_str("it is excluded"),
+            Self::NotGo(error) => error.fmt(f),
+            Self::Unreadable(error) => error.fmt(f),
+            Self::File(error) => write!(f, "its executable cannot be read: {error}"),
+        }
+    }
+}
+
+impl Engine {
+    /// Looks at a process, and watches it if it is selected and runs a Go program. `hit`: one of
+    /// our probes was hit by it, so the kernel's side knows it already.
+    pub(super) fn consider(&mut self, pid: Pid, hit: bool) {
+        if self.watched.contains_key(&pid) || self.proc.own_pid() == Some(pid) {
+            return;
+        }
+        let id = match self.proc.identity(pid) {
+            Ok(id) => id,
+            Err(error) => {
+                if self.settings.selection.names(pid) {
+                    self.refused.insert(pid, error.to_string());
+                }
+                return tracing::trace!(%error, "passed over");
+            }
+        };
+        match self.examine(id) {
+            Ok(watched) => {
+                tracing::info!(
+                    pid = pid.0,
+                    exe = watched.exe,
+                    go = watched.facts.as_ref().map(|facts| facts.go_version.as_str()),
+                    probes = watched.probes.as_str(),
+                    "watching"
+                );
+                self.watched.insert(pid, watched);
+            }
+            Err(passed) => self.pass_over(id, hit, &passed),
+        }
+    }
+
+    fn pass_over(&mut self, id: ProcessId, hit: bool, passed: &Passed) {
+        let pid = id.pid;
+        if self.settings.selection.names(pid) {
+            tracing::warn!(pid = pid.0, reason = %passed, "asked for, but not watched");
+            self.refused.insert(pid, passed.to_string());
+        } else {
+            tracing::trace!(pid = pid.0, reason = %passed, "passed over");
+        }
+        if hit && let Ok(probes) = &mut self.probes {
+            // Its hits of a shared binary's probes are not counted from now on.
+            if let Err(error) = probes.ignore(pid.0) {
+                tracing::warn!(pid = pid.0, %error, "a process outside the selection is counted");
+            }
+        }
+        self.passed.insert(id);
+    }
+
+    fn examine(&mut self, id: ProcessId) -> Result<Watched, Passed> {
+        let pid = id.pid;
+        let admitted = self.settings.selection.admits(&self.proc, pid);
+        if !admitted.map_err(Passed::Unreadable)? {
+            return Err(Passed::NotSelected);
+        }
+        let exe = self.proc.exe_link(pid).map_err(Passed::Unreadable)?;
+        let file = self.proc.open_exe(pid).map_err(Passed::Unreadable)?;
+        let key = FileKey::of(&file).map_err(Passed::File)?;
+        let copy = file.try_clone().map_err(Passed::File)?;
+        let mut watched = Watched {
+            id,
+            started_at: self.proc.started_at(id.start).unwrap_or(0.0),
+            exe: exe.path.to_string_lossy().into_owned(),
+            comm: self.proc.stat(pid).map(|stat| stat.comm).unwrap_or_default(),
+            origin: self.proc.origin(pid),
+            facts: None,
+            binary: None,
+            bias: None,
+            slot: None,
+            attachment: None,
+            probes: Watch::Off,
+        };
+        match self.cache.get_or_inspect(key, || inspect::inspect(copy)) {
+            Ok(binary) => {
+                watched.facts = Some(facts(&binary));
+                let number = self.binaries.used_by(pid, key, Arc::clone(&binary));
+                watched.binary = Some(number);
+                watched.bias = self.bias(pid, &binary);
+                let probed = self.attach(pid, number, file);
+                let counted_by = if probed.is_ok() { number.0 } else { 0 };
+                self.adopt(&mut watched, counted_by);
+                match probed {
+                    Ok(Some(attachment)) => {
+                        watched.attachment = attachment;
+                        if watched.slot.is_some() {
+                            watched.probes = Watch::Ok;
+                        }
+                    }
+                    Ok(None) => {}
+                    Err(reason) => watched.probes = Watch::Failed(reason),
+                }
+            }
+            // A Go program that cannot be understood is shown, with the reason.
+            Err(error) if error.is_about_go() => {
+                watched.probes = Watch::Failed(error.to_string());
+                self.adopt(&mut watched, 0);
+            }
+            Err(error) => return Err(Passed::NotGo(error)),
+        }
+        Ok(watched)
+    }
+
+    /// Attaches the probes; `None` where none are wanted, `Some(None)` where the binary has them.
+    fn attach(
+        &mut self,
+        pid: Pid,
+        number: Number,
+        file: File,
+    ) -> Result<Option<Option<Attachment>>, String> {
+        if self.settings.probes == ProbesMode::Off {
+            return Ok(None);
+        }
+        let probes = self.probes.as_mut().map_err(|reason| reason.clone())?;
+        probes.uprobes().map_err(str::to_owned)?;
+        let known = self.binaries.get(number).ok_or("its binary is gone")?;
+        // `/proc/PID/exe` is gone when the main thread has ended, and so is the process's memory
+        // for those who ask by its id; any living thread will do.
+        let thread = self.proc.live_thread(pid).ok().flatten().unwrap_or(pid);
+        let exe: PathBuf =
+            self.proc.root().join(format!("{pid}/task/{thread}/exe"));
+        if self.settings.selection.only_pids().is_some() {
+            let thread = NonZeroU32::new(thread.0).ok_or("process 0 has no memory")?;
+            return known.attach_one(number, probes, &exe, thread).map(|one| Some(Some(one)));
+        }
+        known.attach(number, probes, &exe, file).map(|()| Some(None))
+    }
+
+    /// Has the kernel's side count for the process.
+    fn adopt(&mut self, watched: &mut Watched, binary: u32) {
+        let Ok(probes) = &mut self.probes else {
+            return;
+        };
+        let pid = watched.id.pid;
+        let threads = || {
+            let ids = self.proc.thread_ids(pid).unwrap_or_default();
+            ids.into_iter().map(|id| id.0).collect()
+        };
+        match probes.adopt(pid.0, binary, threads) {
+            Ok(slot) => watched.slot = Some(slot),
+            Err(error) => watched.probes = Watch::Failed(error.to_string()),
+        }
+    }
+
+    fn bias(&self, pid: Pid, binary: &Binary) -> Option<LoadBias> {
+        let mappings = self.proc.exe_mappings(pid).ok()?;
+        binary.load_bias(mappings.into_iter().map(|mapping| Mapping {
+            executable: mapping.is_executable(),
+            start: ProcessAddress(mapping.start),
+            end: ProcessAddress(mapping.end),
+            offset: FileOffset(mapping.offset),
+        }))
+    }
+}
+
+fn facts(binary: &Binary) -> BinaryFacts {
+    let facts = &binary.facts;
+    BinaryFacts {
+        go_version: facts.go_version.clone(),
+        module: facts.module.clone(),
+        build_id: facts.build_id.clone(),
+        arch: facts.arch.to_string(),
+        stripped: facts.stripped,
+        pie: facts.pie,
+        dwarf: facts.dwarf,
+    }
+}

@@ -1,0 +1,67 @@
+//! How the other threads speak to the engine, which sleeps in `poll`.
+
+use std::{
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::{Arc, mpsc},
+};
+
+use rustix::event::{EventfdFlags, eventfd};
+use tokio::sync::oneshot;
+
+use crate::model::snapshot::Snapshot;
+
+/// What the engine is asked for.
+pub(super) enum Request {
+    /// All that is known now.
+    Snapshot(oneshot::Sender<Arc<Snapshot>>),
+    /// Somebody wants to write a file on which there is a lease.
+    Leases,
+    /// To end.
+    Stop,
+}
+
+/// The senders' end.
+#[derive(Clone)]
+pub(super) struct Mail {
+    sender: mpsc::Sender<Request>,
+    bell: Arc<OwnedFd>,
+}
+
+/// The engine's end.
+pub(super) struct Mailbox {
+    receiver: mpsc::Receiver<Request>,
+    bell: Arc<OwnedFd>,
+}
+
+/// Both ends.
+pub(super) fn mailbox() -> std::io::Result<(Mail, Mailbox)> {
+    let bell = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
+    let (sender, receiver) = mpsc::channel();
+    Ok((Mail { sender, bell: Arc::clone(&bell) }, Mailbox { receiver, bell }))
+}
+
+impl Mail {
+    /// Sends a request; without effect when the engine has ended.
+    pub(super) fn send(&self, request: Request) {
+        if self.sender.send(request).is_ok() {
+            // Fails only when the bell has been rung 2^64 times unheard.
+            let _rung = rustix::io::write(&*self.bell, &1_u64.to_ne_bytes());
+        }
+    }
+}
+
+impl Mailbox {
+    /// The requests that have come.
+    pub(super) fn take(&self) -> Vec<Request> {
+        let mut count = [0; 8];
+        // Empty when nobody rang.
+        let _rung = rustix::io::read(&*self.bell, &mut count);
+        self.receiver.try_iter().collect()
+    }
+}
+
+impl AsFd for Mailbox {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.bell.as_fd()
+    }
+}
