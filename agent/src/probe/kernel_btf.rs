@@ -89,6 +89,7 @@ fn layout(bytes: &[u8]) -> Result<TaskLayout, KernelBtfError> {
         tgid: member(task, "tgid")?,
         state,
         nvcsw: member(task, "nvcsw")?,
+        nivcsw: member(task, "nivcsw")?,
         run_delay: member(task, "sched_info")? + member(sched_info, "run_delay")?,
         signal: member(task, "signal")?,
         signal_live: member(signal, "live")?,
@@ -102,6 +103,7 @@ fn layout(bytes: &[u8]) -> Result<TaskLayout, KernelBtfError> {
         upid_nr: member(upid, "nr")?,
         upid_ns: member(upid, "ns")?,
         namespace_inum: member(namespace, "ns")? + member(common, "inum")?,
+        reserved: 0,
     })
 }
 
@@ -253,7 +255,7 @@ mod tests {
         bytes
     }
 
-    const NAMES: &[u8] = b"\0task_struct\0signal_struct\0pid\0tgid\0__state\0nvcsw\0sched_info\0run_delay\0signal\0live\0thread_pid\0pids\0upid\0pid_namespace\0ns_common\0level\0numbers\0nr\0ns\0inum\0btf_trace_sched_switch\0";
+    const NAMES: &[u8] = b"\0task_struct\0signal_struct\0pid\0tgid\0__state\0nvcsw\0nivcsw\0sched_info\0run_delay\0signal\0live\0thread_pid\0pids\0upid\0pid_namespace\0ns_common\0level\0numbers\0nr\0ns\0inum\0btf_trace_sched_switch\0";
 
     fn name(of: &str) -> u32 {
         let needle = format!("\0{of}\0");
@@ -269,11 +271,12 @@ mod tests {
             0, 2, 64,
             name("thread_pid"), 0, 384,
             name("signal"), 0, 320,
-            // 2: struct { pid; tgid; nvcsw }
-            0, KIND_STRUCT << 24 | 3, 16,
+            // 2: struct { pid; tgid; nvcsw; nivcsw }
+            0, KIND_STRUCT << 24 | 4, 20,
             name("pid"), 0, 0,
             name("tgid"), 0, 32,
             name("nvcsw"), 0, 64,
+            name("nivcsw"), 0, 128,
             // 3: signal_struct { live at 4; pids at 16 }
             name("signal_struct"), KIND_STRUCT << 24 | 2, 48,
             name("live"), 0, 32,
@@ -307,9 +310,10 @@ mod tests {
     fn members_are_found_also_inside_anonymous_structs() {
         let layout = layout(&btf(&kernel(), NAMES)).unwrap();
         let expected = TaskLayout {
-            pid: 8, tgid: 12, state: 0, nvcsw: 16, run_delay: 32, signal: 40, signal_live: 4,
+            pid: 8, tgid: 12, state: 0, nvcsw: 16, nivcsw: 24, run_delay: 32, signal: 40, signal_live: 4,
             switch_has_state: 1, namespace: 0, thread_pid: 48, signal_tgid: 24, pid_level: 4,
             pid_numbers: 96, upid_nr: 0, upid_ns: 8, namespace_inum: 40,
+            reserved: 0,
         };
         assert_eq!(layout, expected);
     }
