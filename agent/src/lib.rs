@@ -10,6 +10,5 @@ pub mod read;
 pub mod model;
 pub mod serve;
 pub mod show;
-pub mod doctor;
 pub mod run;
 pub mod cli;

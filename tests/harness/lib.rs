@@ -1,1 +1,18 @@
-//! What the tests share: fixtures, the agent under test, its output.
+//! What the tests, the demo and the benchmarks share: fixtures, the agent under test, its output.
+
+pub mod workspace;
+pub mod cache;
+pub mod toolchain;
+pub mod fixture;
+pub mod process;
+pub mod speaker;
+pub mod http;
+pub mod prometheus;
+pub mod sites;
+pub mod agent;
+pub mod poll;
+pub mod bpf;
+
+pub mod proc;
+pub mod skip;
+pub mod requires;

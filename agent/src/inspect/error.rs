@@ -98,6 +98,21 @@ pub enum InspectError {
 }
 
 impl InspectError {
+    /// Whether it is about a program that was built by Go, as opposed to a file of another kind.
+    #[must_use]
+    pub const fn is_about_go(&self) -> bool {
+        matches!(
+            self,
+            Self::Corrupt { .. }
+                | Self::Missing { .. }
+                | Self::UnsupportedGo { .. }
+                | Self::UnsupportedArch { .. }
+                | Self::NoFunction { .. }
+                | Self::Prologue { .. }
+                | Self::UnknownLayout { .. }
+        )
+    }
+
     /// Whether looking again at the same bytes could end otherwise.
     #[must_use]
     pub const fn is_transient(&self) -> bool {

@@ -8,7 +8,7 @@ use std::{
     thread,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::oneshot,
@@ -64,6 +64,7 @@ async fn daemon(settings: &AgentSettings) -> anyhow::Result<()> {
     let (mail, mailbox) = mailbox().context("cannot make a mailbox")?;
     let detacher = Detacher::start().context("cannot start a thread")?;
     let ready = Arc::new(AtomicBool::new(false));
+    let (over, mut failed) = oneshot::channel();
     let engine = {
         let (settings, ready) = (settings.clone(), Arc::clone(&ready));
         thread::Builder::new()
@@ -71,7 +72,8 @@ async fn daemon(settings: &AgentSettings) -> anyhow::Result<()> {
             .spawn(move || {
                 let probes = load(&settings);
                 let proc = ProcFs::new("/proc");
-                Engine::new(settings, proc, probes, detacher, now()).run(&mailbox, &ready);
+                let engine = Engine::new(settings, proc, probes, detacher, now());
+                let _unheard = over.send(engine.run(&mailbox, &ready));
             })
             .context("cannot start a thread")?
     };
@@ -81,20 +83,28 @@ async fn daemon(settings: &AgentSettings) -> anyhow::Result<()> {
             leases.send(Request::Leases);
         }
     });
+    let mut outcome = None;
     let ended = async {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
+            over = &mut failed => outcome = Some(over),
         }
         tracing::info!("ending");
     };
     serve(listeners, Arc::new(Engineered { mail: mail.clone(), ready }), ended).await;
     mail.send(Request::Stop);
-    tokio::task::spawn_blocking(move || engine.join())
-        .await
-        .ok()
-        .and_then(Result::ok)
-        .context("the engine ended of itself; its last words are in the log")
+    let outcome = match outcome {
+        Some(outcome) => outcome,
+        None => failed.await,
+    };
+    // Its thread is at its end: the last thing it does is to say so.
+    let joined = tokio::task::spawn_blocking(move || engine.join()).await;
+    match outcome {
+        Ok(Ok(())) if joined.is_ok_and(|joined| joined.is_ok()) => Ok(()),
+        Ok(Err(reason)) => Err(anyhow::Error::msg(reason)),
+        _ => bail!("the engine broke off; its last words are in the log. This is a bug in goroscope"),
+    }
 }
 
 /// Loads the kernel programs; what does not work is said once, here.

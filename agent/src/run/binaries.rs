@@ -159,8 +159,8 @@ impl Known {
                 gopc: fields.map_or(0, |fields| fields.gopc),
                 startpc: fields.map_or(0, |fields| fields.startpc),
             },
-            birth: points.birth,
-            death: points.death,
+            birth: points.birth.offset,
+            death: points.death.offset,
         })
     }
 

@@ -48,6 +48,8 @@ pub(super) struct Engine {
     /// Looked at and passed over; looked at again when they exec.
     pub(super) passed: HashSet<ProcessId>,
     pub(super) detacher: Detacher,
+    /// Asked for by their ids, and not watched, for these reasons.
+    pub(super) refused: BTreeMap<Pid, String>,
     /// Seconds since the Unix epoch.
     pub(super) started_at: f64,
     /// What a uprobe hit costs its target.
@@ -79,6 +81,7 @@ impl Engine {
             binaries: Binaries::default(),
             watched: BTreeMap::new(),
             passed: HashSet::new(),
+            refused: BTreeMap::new(),
             detacher,
             started_at,
             seconds_per_hit: None,
@@ -89,9 +92,17 @@ impl Engine {
     }
 
     /// Works until it is told to stop; `ready` turns true after the first scan.
-    pub(super) fn run(mut self, mailbox: &Mailbox, ready: &AtomicBool) {
+    ///
+    /// # Errors
+    ///
+    /// Why none of the processes that were asked for by their ids is watched, a line for each.
+    pub(super) fn run(mut self, mailbox: &Mailbox, ready: &AtomicBool) -> Result<(), String> {
         self.calibrate();
         self.scan();
+        if let Some(reasons) = self.nothing_to_do() {
+            self.stop();
+            return Err(reasons);
+        }
         ready.store(true, Ordering::Release);
         let mut last_scan = Instant::now();
         let mut last_tick = last_scan;
@@ -106,7 +117,10 @@ impl Engine {
                         let _unheard = reply.send(snapshot);
                     }
                     Request::Leases => self.expire(),
-                    Request::Stop => return self.stop(),
+                    Request::Stop => {
+                        self.stop();
+                        return Ok(());
+                    }
                 }
             }
             if last_tick.elapsed() >= TICK {
@@ -118,6 +132,16 @@ impl Engine {
                 last_scan = Instant::now();
             }
         }
+    }
+
+    /// Where processes were asked for by their ids only and none can be watched: why.
+    fn nothing_to_do(&self) -> Option<String> {
+        let asked = self.settings.selection.only_pids()?;
+        if !self.watched.is_empty() {
+            return None;
+        }
+        let reason = |pid| self.refused.get(pid).map_or("there is no such process", String::as_str);
+        Some(asked.iter().map(|pid| format!("process {pid}: {}", reason(pid))).collect::<Vec<_>>().join("\n"))
     }
 
     /// Measures what a hit costs on this host.
@@ -185,7 +209,7 @@ impl Engine {
     /// A process ended or runs another image: forgets it, and says what it came to.
     fn gone(&mut self, pid: Pid, event: &Event) {
         let watched = self.watched.remove(&pid);
-        if let Some(slot) = event.slot {
+        if event.slot.is_some() {
             let comm = String::from_utf8_lossy(&event.comm);
             let exe = watched.as_ref().map_or(comm.trim_end_matches('\0'), |w| w.exe.as_str());
             tracing::debug!(
@@ -264,7 +288,7 @@ impl Engine {
         }
         // What `consider` passed over in this round is in there too; what is gone drops out.
         if told_of_execs {
-            self.passed.retain(|id| still_passed.contains(id) || !self.proc.is_gone(*id));
+            self.passed.retain(|id| still_passed.contains(id) || !is_gone(&self.proc, *id));
         } else {
             self.passed.clear();
         }
@@ -275,7 +299,7 @@ impl Engine {
         let Some(watched) = self.watched.get(&pid) else {
             return;
         };
-        if self.proc.is_gone(watched.id) {
+        if is_gone(&self.proc, watched.id) {
             self.vanished(pid);
         }
     }
@@ -317,4 +341,9 @@ impl Engine {
         detach_all(own.chain(self.binaries.into_leaving()).collect());
         tracing::debug!("everything is detached");
     }
+}
+
+/// Is the process gone, or its id another's by now?
+fn is_gone(proc: &ProcFs, id: ProcessId) -> bool {
+    proc.identity(id.pid).map_or_else(|error| error.is_gone(), |now| now != id)
 }

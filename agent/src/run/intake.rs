@@ -1,6 +1,6 @@
 //! Takes processes on: from a process id to a watched process.
 
-use std::{fs::File, num::NonZeroU32, path::PathBuf, sync::Arc};
+use std::{fmt, fs::File, io, num::NonZeroU32, path::PathBuf, sync::Arc};
 
 use super::{binaries::Number, engine::Engine, settings::ProbesMode, watched::Watched};
 use crate::{
@@ -8,7 +8,11 @@ use crate::{
         error::DiscoverError,
         identity::{Pid, ProcessId},
     },
-    inspect::{self, Binary, InspectError, address::LoadBias, cache::FileKey},
+    inspect::{
+        self, Binary, InspectError, Mapping,
+        address::{FileOffset, LoadBias, ProcessAddress},
+        cache::FileKey,
+    },
     model::{process::BinaryFacts, watch::Watch},
     probe::Attachment,
 };
@@ -22,6 +26,19 @@ pub(super) enum Passed {
     NotGo(InspectError),
     /// It could not be looked at.
     Unreadable(DiscoverError),
+    /// Its file could not be read.
+    File(io::Error),
+}
+
+impl fmt::Display for Passed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotSelected => f.write_str("it is excluded"),
+            Self::NotGo(error) => error.fmt(f),
+            Self::Unreadable(error) => error.fmt(f),
+            Self::File(error) => write!(f, "its executable cannot be read: {error}"),
+        }
+    }
 }
 
 impl Engine {
@@ -33,7 +50,12 @@ impl Engine {
         }
         let id = match self.proc.identity(pid) {
             Ok(id) => id,
-            Err(error) => return tracing::trace!(%error, "passed over"),
+            Err(error) => {
+                if self.settings.selection.names(pid) {
+                    self.refused.insert(pid, error.to_string());
+                }
+                return tracing::trace!(%error, "passed over");
+            }
         };
         match self.examine(id) {
             Ok(watched) => {
@@ -52,17 +74,11 @@ impl Engine {
 
     fn pass_over(&mut self, id: ProcessId, hit: bool, passed: &Passed) {
         let pid = id.pid;
-        let asked_for = self.settings.selection.names(pid);
-        match passed {
-            Passed::NotSelected => {}
-            Passed::NotGo(error) if asked_for => {
-                tracing::warn!(pid = pid.0, %error, "a process that was asked for by its id is not watched");
-            }
-            Passed::Unreadable(error) if asked_for => {
-                tracing::warn!(pid = pid.0, %error, "a process that was asked for by its id is not watched");
-            }
-            Passed::NotGo(error) => tracing::trace!(pid = pid.0, %error, "passed over"),
-            Passed::Unreadable(error) => tracing::debug!(pid = pid.0, %error, "passed over"),
+        if self.settings.selection.names(pid) {
+            tracing::warn!(pid = pid.0, reason = %passed, "asked for, but not watched");
+            self.refused.insert(pid, passed.to_string());
+        } else {
+            tracing::trace!(pid = pid.0, reason = %passed, "passed over");
         }
         if hit && let Ok(probes) = &mut self.probes {
             // Its hits of a shared binary's probes are not counted from now on.
@@ -81,12 +97,13 @@ impl Engine {
         }
         let exe = self.proc.exe_link(pid).map_err(Passed::Unreadable)?;
         let file = self.proc.open_exe(pid).map_err(Passed::Unreadable)?;
-        let key = FileKey::of(&file).map_err(Passed::NotGo)?;
+        let key = FileKey::of(&file).map_err(Passed::File)?;
+        let copy = file.try_clone().map_err(Passed::File)?;
         let mut watched = Watched {
             id,
             started_at: self.proc.started_at(id.start).unwrap_or(0.0),
             exe: exe.path.to_string_lossy().into_owned(),
-            comm: self.proc.comm(pid).unwrap_or_default(),
+            comm: self.proc.stat(pid).map(|stat| stat.comm).unwrap_or_default(),
             origin: self.proc.origin(pid),
             facts: None,
             binary: None,
@@ -95,11 +112,7 @@ impl Engine {
             attachment: None,
             probes: Watch::Off,
         };
-        let inspected = file
-            .try_clone()
-            .map_err(|error| InspectError::from_io(&error))
-            .and_then(|copy| self.cache.get_or_inspect(key, || inspect::inspect(copy)));
-        match inspected {
+        match self.cache.get_or_inspect(key, || inspect::inspect(copy)) {
             Ok(binary) => {
                 watched.facts = Some(facts(&binary));
                 let number = self.binaries.used_by(pid, key, Arc::clone(&binary));
@@ -119,9 +132,8 @@ impl Engine {
                     Err(reason) => watched.probes = Watch::Failed(reason),
                 }
             }
-            // A Go program that cannot be understood is shown, with the reason; so is a file that
-            // was asked for.
-            Err(error) if error.is_go() || self.settings.selection.names(pid) && !error.is_not_go() => {
+            // A Go program that cannot be understood is shown, with the reason.
+            Err(error) if error.is_about_go() => {
                 watched.probes = Watch::Failed(error.to_string());
                 self.adopt(&mut watched, 0);
             }
@@ -172,8 +184,13 @@ impl Engine {
     }
 
     fn bias(&self, pid: Pid, binary: &Binary) -> Option<LoadBias> {
-        let mappings = self.proc.mappings(pid).ok()?;
-        binary.load_bias(mappings)
+        let mappings = self.proc.exe_mappings(pid).ok()?;
+        binary.load_bias(mappings.into_iter().map(|mapping| Mapping {
+            executable: mapping.is_executable(),
+            start: ProcessAddress(mapping.start),
+            end: ProcessAddress(mapping.end),
+            offset: FileOffset(mapping.offset),
+        }))
     }
 }
 

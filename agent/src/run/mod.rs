@@ -1,1 +1,21 @@
-//! Wires the stages.
+//! Wires the stages: the daemon.
+//!
+//! One thread, the engine, owns all that is known; it waits for the kernel's events, for requests
+//! and for its clock. HTTP is answered elsewhere and asks the engine for snapshots.
+
+pub mod settings;
+
+mod agent;
+mod binaries;
+mod detacher;
+mod engine;
+mod diagnostics;
+mod health;
+mod intake;
+mod mailbox;
+mod naming;
+mod nofile;
+mod observe;
+mod watched;
+
+pub use agent::agent;

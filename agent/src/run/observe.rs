@@ -5,7 +5,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use super::{engine::Engine, health::health, naming, settings::ProbesMode, watched::Watched};
+use super::{engine::Engine, health::health, naming};
 use crate::{
     discover::identity::Pid,
     model::{
@@ -80,7 +80,7 @@ impl Engine {
             exe: watched.exe.clone(),
             comm: watched.comm.clone(),
             binary: watched.facts.clone(),
-            threads: self.proc.thread_count(pid).ok(),
+            threads: self.proc.stat(pid).ok().map(|stat| stat.threads),
             goroutines: None,
             counts: counted
                 .map(|counted| Counts { created: counted.created, exited: counted.exited }),

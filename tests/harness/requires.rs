@@ -1,0 +1,51 @@
+//! What a test needs of the host; each check is `Ok` or the reason for skipping.
+
+use std::path::Path;
+
+use crate::{bpf, toolchain::Go};
+
+/// Root, BPF, BTF and uprobes: what the agent needs to do all it can.
+///
+/// # Errors
+/// What is missing.
+pub fn kernel() -> Result<(), String> {
+    if !rustix::process::geteuid().is_root() {
+        return Err("needs root".to_owned());
+    }
+    bpf::usable().map_err(|error| format!("the kernel refuses bpf(2): {error}"))?;
+    for (path, what) in [
+        ("/sys/kernel/btf/vmlinux", "the kernel has no BTF"),
+        ("/sys/bus/event_source/devices/uprobe/type", "the kernel has no uprobes"),
+    ] {
+        if !Path::new(path).exists() {
+            return Err(format!("{what} ({path} is missing)"));
+        }
+    }
+    Ok(())
+}
+
+/// A Go toolchain.
+///
+/// # Errors
+/// That it is missing.
+pub fn go(version: &'static str) -> Result<(), String> {
+    Go::find(version).map(drop).map_err(|error| error.to_string())
+}
+
+/// A C compiler, for cgo.
+///
+/// # Errors
+/// That it is missing.
+pub fn c_compiler() -> Result<(), String> {
+    command("gcc").map_err(|_| "needs a C compiler (gcc) for cgo".to_owned())
+}
+
+/// A command on the `PATH`.
+///
+/// # Errors
+/// That it is missing.
+pub fn command(name: &str) -> Result<(), String> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).any(|folder| folder.join(name).is_file());
+    found.then_some(()).ok_or_else(|| format!("{name} is not installed"))
+}

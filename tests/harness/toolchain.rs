@@ -1,0 +1,82 @@
+//! The Go toolchains that fixtures are built with.
+
+use std::{fmt, path::PathBuf, process::Command};
+
+use anyhow::{Result, ensure};
+
+use crate::cache;
+
+/// The releases that goroscope is tested with, the oldest first.
+pub const VERSIONS: [&str; 7] =
+    ["1.21.13", "1.22.10", "1.23.9", "1.24.11", "1.25.5", "1.26.6", "1.27.3"];
+/// The newest of [`VERSIONS`].
+pub const NEWEST: &str = "1.27.3";
+
+/// An unpacked Go toolchain.
+#[derive(Clone, Debug)]
+pub struct Go {
+    /// `1.27.3`
+    pub version: &'static str,
+    /// Its `GOROOT`.
+    pub root: PathBuf,
+}
+
+impl Go {
+    /// Where the toolchain of this version is kept, whether it is there or not.
+    ///
+    /// # Errors
+    /// Where there is no cache folder.
+    pub fn at(version: &'static str) -> Result<Self> {
+        Ok(Self { version, root: cache::folder()?.join("go").join(version).join("go") })
+    }
+
+    /// The toolchain of this version.
+    ///
+    /// # Errors
+    /// Where it is not installed.
+    pub fn find(version: &'static str) -> Result<Self> {
+        let go = Self::at(version)?;
+        ensure!(
+            go.root.join("bin/go").is_file(),
+            "Go {version} is not at {}: run `cargo xtask setup` first",
+            go.root.display()
+        );
+        Ok(go)
+    }
+
+    /// 21 for Go 1.21.13.
+    #[must_use]
+    pub fn minor(&self) -> u32 {
+        self.version.split('.').nth(1).and_then(|minor| minor.parse().ok()).unwrap_or(0)
+    }
+
+    /// The `go` command, cut off from the network and from the user's settings.
+    ///
+    /// # Errors
+    /// Where there is no cache folder.
+    pub fn command(&self) -> Result<Command> {
+        let cache = cache::folder()?;
+        let mut command = Command::new(self.root.join("bin/go"));
+        command
+            .env("GOROOT", &self.root)
+            .env("GOTOOLCHAIN", "local")
+            .env("GOENV", "off")
+            .env("GOFLAGS", "-mod=mod")
+            .env("GOPROXY", "off")
+            .env("GOWORK", "off")
+            .env("GOTELEMETRY", "off")
+            .env("GOCACHE", cache.join("gocache"))
+            .env("GOPATH", cache.join("gopath"))
+            .env_remove("GOARCH")
+            .env_remove("GOOS")
+            .env_remove("GOEXPERIMENT")
+            .env_remove("GODEBUG");
+        Ok(command)
+    }
+}
+
+impl fmt::Display for Go {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "go{}", self.version)
+    }
+}

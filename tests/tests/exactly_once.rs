@@ -1,0 +1,233 @@
+//! Births and deaths counted by the probes equal what the program itself knows, to the last
+//! goroutine: each way of starting and ending goroutines × Go release × way of building.
+
+use std::{
+    collections::BTreeMap,
+    process::ExitCode,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use goroscope_tests::{
+    agent::Agent,
+    fixture::{self, Mode},
+    poll, requires, skip,
+    sites::{Site, Sum},
+    speaker::Speaker,
+    toolchain::{Go, VERSIONS},
+};
+use libtest_mimic::{Arguments, Failed, Trial};
+
+/// Name, first Go release (1.x) that has it.
+const WORKLOADS: [(&str, u32); 10] = [
+    ("churn", 21),
+    ("depth", 21),
+    ("pull", 23),
+    ("gc", 21),
+    ("goexit", 21),
+    ("panics", 21),
+    ("rate", 21),
+    ("locked", 21),
+    ("timers", 21),
+    ("cgo", 21),
+];
+
+/// One cell of the matrix.
+#[derive(Clone, Copy)]
+struct Cell {
+    workload: &'static str,
+    version: &'static str,
+    mode: Mode,
+}
+
+/// Outcome of each cell, for the table.
+type Table = Arc<Mutex<BTreeMap<(&'static str, Mode), BTreeMap<&'static str, &'static str>>>>;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let table = Table::default();
+    let agent = Arc::new(Mutex::new(None));
+    let mut trials = Vec::new();
+    // Release by release, so that neighbours differ in their binary.
+    for version in VERSIONS {
+        for (workload, since) in WORKLOADS {
+            for mode in Mode::ALL {
+                let minor = version.split('.').nth(1).and_then(|minor| minor.parse().ok());
+                if minor.is_some_and(|minor: u32| minor < since) {
+                    continue;
+                }
+                let cell = Cell { workload, version, mode };
+                let name = format!("{workload}::go{version}::{mode}");
+                let (table, agent) = (Arc::clone(&table), Arc::clone(&agent));
+                trials.push(Trial::test(name.clone(), move || test(cell, &name, &agent, &table)));
+            }
+        }
+    }
+    let listed = arguments.list;
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    if !listed {
+        show(&table.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+    // Statics are not dropped; the agent must be.
+    drop(agent.lock().unwrap_or_else(PoisonError::into_inner).take());
+    conclusion.exit_code()
+}
+
+fn test(
+    cell: Cell,
+    name: &str,
+    agent: &Mutex<Option<Arc<Agent>>>,
+    table: &Table,
+) -> Result<(), Failed> {
+    let needs = requires::kernel().and_then(|()| requires::go(cell.version)).and_then(|()| {
+        if cell.workload == "cgo" { requires::c_compiler() } else { Ok(()) }
+    });
+    let note = |outcome| {
+        let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
+        table.entry((cell.workload, cell.mode)).or_default().insert(cell.version, outcome);
+    };
+    if let Err(reason) = needs {
+        skip::note(name, &reason);
+        note("skip");
+        return Ok(());
+    }
+    let result = shared(agent).and_then(|agent| count(cell, &agent));
+    note(if result.is_ok() { "ok" } else { "FAIL" });
+    result.map_err(|error| format!("{error:#}").into())
+}
+
+/// One agent watches all cells; they are processes of the fixtures' folder.
+fn shared(agent: &Mutex<Option<Arc<Agent>>>) -> Result<Arc<Agent>> {
+    let mut agent = agent.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(agent) = agent.as_ref() {
+        return Ok(Arc::clone(agent));
+    }
+    let glob = fixture::built()?.join("**");
+    let glob = glob.to_str().context("the cache folder's path is not UTF-8")?;
+    let started = Arc::new(Agent::start(&["--exe", glob])?);
+    *agent = Some(Arc::clone(&started));
+    Ok(started)
+}
+
+/// What the agent says of a process.
+struct Seen {
+    total: Sum,
+    sites: Vec<Site>,
+    lost: u64,
+}
+
+impl Seen {
+    fn of(agent: &Agent, pid: u32) -> Result<Self> {
+        let scrape = agent.scrape()?;
+        let text = pid.to_string();
+        let labels = [("pid", text.as_str())];
+        Ok(Self {
+            total: Sum {
+                created: scrape.count("goroscope_goroutines_created_total", &labels)?,
+                exited: scrape.count("goroscope_goroutines_exited_total", &labels)?,
+            },
+            sites: agent.sites(pid)?,
+            lost: scrape.count("goroscope_site_events_lost_total", &labels)?
+                + scrape
+                    .series("goroscope_events_lost_total", &[])
+                    .filter_map(|sample| sample.count())
+                    .sum::<u64>(),
+        })
+    }
+
+    fn users(&self) -> Sum {
+        Sum::of(&self.sites, |site| !site.system)
+    }
+}
+
+fn count(cell: Cell, agent: &Agent) -> Result<()> {
+    let go = Go::find(cell.version)?;
+    let (program, mut arguments) = match cell.workload {
+        "cgo" => ("cgo", vec![]),
+        workload => ("workloads", vec![workload]),
+    };
+    // Ten seconds once for each release; in the other builds the same code runs for one.
+    if cell.workload == "rate" {
+        arguments.push(if cell.mode == Mode::Normal { "10" } else { "1" });
+    }
+    let path = fixture::build(program, &go, cell.mode)?;
+    let mut target = Speaker::start(&path, &arguments)?;
+    let pid = target.pid();
+    let known = agent.wait_probed(pid)?;
+    let version = known.go_version.unwrap_or_default();
+    ensure!(version == go.to_string(), "the agent takes {go} for {version:?}");
+
+    let before = Seen::of(agent, pid)?;
+    let report = target.work()?;
+    let expected = Sum { created: report.created, exited: report.exited };
+    // The agent may serve a snapshot that is a moment old.
+    let mut last = None;
+    let settled = poll::until("the counts settle", Duration::from_secs(3), || {
+        let seen = Seen::of(agent, pid)?;
+        let equal = seen.users().since(before.users()) == expected;
+        last = Some(seen);
+        Ok(equal.then_some(()))
+    });
+    // Once more: a count that passes through the right number is not right.
+    let after = Seen::of(agent, pid).or_else(|error| last.ok_or(error))?;
+    let users = after.users().since(before.users());
+    ensure!(
+        settled.is_ok() && users == expected,
+        "the program says {expected:?}, the probes {users:?}; {:#?}",
+        grown(&before, &after)
+    );
+    let total = after.total.since(before.total);
+    let all = Sum::of(&after.sites, |_| true).since(Sum::of(&before.sites, |_| true));
+    ensure!(total == all, "totals {total:?}, over all sites {all:?}");
+    if let (Some(first), Some(last)) = (report.runtime_created_before, report.runtime_created_after)
+    {
+        let own = last - first;
+        ensure!(total.created == own, "the runtime created {own}, the probes {total:?}");
+    }
+    let live: u64 = after.sites.iter().filter(|site| !site.system).map(|site| site.live).sum();
+    let before_live: u64 =
+        before.sites.iter().filter(|site| !site.system).map(|site| site.live).sum();
+    let grown = report.created - report.exited;
+    ensure!(live == before_live + grown, "{live} live, were {before_live}, grown by {grown}");
+    ensure!(after.lost == before.lost, "{} events were lost", after.lost - before.lost);
+    target.quit()?;
+    Ok(())
+}
+
+/// Sites that counted something, for a failure's message.
+fn grown(before: &Seen, after: &Seen) -> Vec<String> {
+    let old = |site: &Site| before.sites.iter().find(|other| other.same_place(site)).cloned();
+    after
+        .sites
+        .iter()
+        .map(|site| {
+            let (created, exited) = old(site).map_or((0, 0), |old| (old.created, old.exited));
+            format!(
+                "{} {} → {}: +{} -{}{}",
+                site.created_by(),
+                site.location(),
+                site.start(),
+                site.created.saturating_sub(created),
+                site.exited.saturating_sub(exited),
+                if site.system { " (system)" } else { "" }
+            )
+        })
+        .collect()
+}
+
+fn show(table: &BTreeMap<(&'static str, Mode), BTreeMap<&'static str, &'static str>>) {
+    if table.is_empty() {
+        return;
+    }
+    print!("\n{:18}", "exactly once");
+    VERSIONS.iter().for_each(|version| print!("{version:>9}"));
+    println!();
+    for ((workload, mode), row) in table {
+        print!("{:18}", format!("{workload} {mode}"));
+        for version in VERSIONS {
+            print!("{:>9}", row.get(version).copied().unwrap_or("-"));
+        }
+        println!();
+    }
+}

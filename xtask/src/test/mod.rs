@@ -1,0 +1,106 @@
+//! `cargo xtask test`: lints, unit tests, and the tests against the real kernel, in one count.
+
+mod tally;
+mod binaries;
+mod runner;
+
+use std::{fs, path::PathBuf, process::ExitCode, time::Instant};
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use goroscope_tests::{toolchain, workspace};
+
+use crate::{build, command, lint, setup};
+use binaries::Kind;
+use tally::Tally;
+
+/// What to test.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Parts to run; all, when none is named
+    parts: Vec<Part>,
+    /// Run only tests whose name contains this
+    #[arg(long)]
+    filter: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Format, clippy, documentation
+    Lint,
+    /// Unit tests and examples in the documentation
+    Unit,
+    /// Tests that need the real kernel and real Go programs
+    Kernel,
+}
+
+/// Runs the tests; the last line has the counts.
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    let wanted = |part: Part| options.parts.is_empty() || options.parts.contains(&part);
+    setup::for_build()?;
+    let mut tally = Tally::default();
+    if wanted(Part::Lint) {
+        lints(&mut tally);
+    }
+    let skips = workspace::target().join("skipped-tests");
+    fs::create_dir_all(workspace::target())?;
+    let mut runner = runner::Runner {
+        skips,
+        goroscope: PathBuf::new(),
+        filter: options.filter.clone(),
+        stream: false,
+    };
+    if wanted(Part::Unit) {
+        binaries::all(&mut tally, |binary| binary.kind == Kind::Unit)
+            .iter()
+            .for_each(|binary| runner.run(binary, &mut tally));
+        if options.filter.is_none() {
+            documentation(&mut tally);
+        }
+    }
+    if wanted(Part::Kernel) {
+        setup::go(&toolchain::VERSIONS)?;
+        match build::release() {
+            Ok(()) => tally.passed += 1,
+            Err(error) => tally.failure("build::release", &format!("{error:#}")),
+        }
+        runner.goroscope = workspace::target().join("release/goroscope");
+        runner.stream = true;
+        binaries::all(&mut tally, |binary| binary.kind == Kind::Kernel)
+            .iter()
+            .for_each(|binary| runner.run(binary, &mut tally));
+    }
+    Ok(tally.finish())
+}
+
+fn lints(tally: &mut Tally) {
+    for mut step in lint::steps() {
+        let start = Instant::now();
+        let result = command::run(&mut step.command);
+        let seconds = start.elapsed().as_secs_f64();
+        match result {
+            Ok(()) => {
+                println!("{}: passed ({seconds:.1} s)", step.name);
+                tally.passed += 1;
+            }
+            Err(error) => tally.failure(step.name, &format!("{error:#}")),
+        }
+    }
+}
+
+/// Examples in the documentation: cargo itself runs those.
+fn documentation(tally: &mut Tally) {
+    let mut cargo = command::cargo();
+    cargo.args(["test", "--quiet", "--doc", "--workspace"]);
+    match command::output(&mut cargo) {
+        Ok(output) => {
+            for line in output.lines() {
+                if let Some(counts) = tally::counts(line) {
+                    tally.passed += counts.passed;
+                    tally.failed += counts.failed;
+                }
+            }
+        }
+        Err(error) => tally.failure("documentation examples", &format!("{error:#}")),
+    }
+}
