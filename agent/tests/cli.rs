@@ -1,5 +1,6 @@
 //! The command as users run it: exit status, errors, precedence. Looks only at processes that the
 //! tests start themselves.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test ends where it fails")]
 
 use std::{
     fs,
@@ -240,8 +241,10 @@ fn completions_and_man_pages() {
     let folder = tempfile::tempdir().unwrap();
     let into = folder.path().join("man1");
     assert_eq!(status(&run(&["man", into.to_str().unwrap()])), Some(0));
-    let mut pages: Vec<_> =
-        fs::read_dir(&into).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut pages: Vec<_> = fs::read_dir(&into)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     pages.sort();
     let names = ["-agent", "-completions", "-doctor", "-man", "-ps", ""];
     assert_eq!(pages, names.map(|name| format!("goroscope{name}.1")));

@@ -3,6 +3,9 @@
 use std::io;
 
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::{
+    Layer as _, filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
 use super::{settings::LogSettings, value::LogFormat};
 use crate::show::paint::Paint;
@@ -31,15 +34,20 @@ pub(super) fn level(verbosity: i16, usual: Usual) -> LevelFilter {
 /// Begins the log; what libraries write through the crate `log` (aya, and through it the kernel
 /// programs) is part of it.
 pub(super) fn start(settings: LogSettings, level: LevelFilter) {
-    let log = tracing_subscriber::fmt()
-        .with_max_level(level)
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
         .with_ansi(Paint::on(&io::stderr()).is_on());
-    // It fails where there is a log already, which is then as good.
-    let _ = match settings.format {
-        LogFormat::Text => log.try_init(),
-        LogFormat::Json => log.json().flatten_event(true).try_init(),
+    // What these have to tell is about themselves.
+    let chatty = ["globset", "hyper", "hyper_util", "mio", "tokio", "axum"];
+    let filter = Targets::new()
+        .with_default(level)
+        .with_targets(chatty.map(|target| (target, level.min(LevelFilter::WARN))));
+    let lines = match settings.format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().boxed(),
     };
+    // It fails where there is a log already, which is then as good.
+    let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
 }
 
 #[cfg(test)]

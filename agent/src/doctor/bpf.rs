@@ -35,7 +35,7 @@ pub(super) fn unprivileged(host: &Host) -> Check {
     const FILE: &str = "sys/kernel/unprivileged_bpf_disabled";
     match host.proc(FILE).as_deref() {
         Some(value @ ("1" | "2")) => {
-            Check::pass(NAME, value, "eBPF is for those with CAP_BPF, which goroscope has as root")
+            Check::pass(NAME, value, "eBPF is for those with CAP_BPF or CAP_SYS_ADMIN only")
         }
         Some("0") => Check::pass(NAME, "0", "goroscope does not need it; 1 or 2 is safer"),
         Some(other) => Check::warn(NAME, other, "not known to goroscope"),
@@ -43,7 +43,8 @@ pub(super) fn unprivileged(host: &Host) -> Check {
     }
 }
 
-/// In the mode `confidentiality` probes may not read memory.
+/// In the mode `confidentiality` programs that read the kernel's memory are refused:
+/// <https://github.com/torvalds/linux/blob/v6.12/kernel/trace/bpf_trace.c#L1510>.
 pub(super) fn lockdown(host: &Host) -> Check {
     const NAME: &str = "lockdown";
     let Some(text) = host.sys("kernel/security/lockdown") else {
@@ -52,11 +53,11 @@ pub(super) fn lockdown(host: &Host) -> Check {
     let mode = text.split_once('[').and_then(|(_, rest)| rest.split_once(']'));
     match mode.map(|(mode, _)| mode) {
         Some("none") => Check::pass(NAME, "none", "nothing is restricted by it"),
-        Some("integrity") => Check::pass(NAME, "integrity", "probes may still read memory"),
+        Some("integrity") => Check::pass(NAME, "integrity", "eBPF may still read memory"),
         Some("confidentiality") => Check::fail(
             NAME,
             "confidentiality",
-            "eBPF may not read memory: goroutines are not told apart by creation site",
+            "eBPF may not read the kernel's memory: no scheduling delay and no thread switches",
         )
         .remedy("boot with lockdown=integrity, or none"),
         _ => Check::warn(NAME, text, "not known to goroscope"),

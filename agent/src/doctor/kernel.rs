@@ -39,7 +39,7 @@ pub(super) fn btf(host: &Host) -> Check {
     if host.has_sys("kernel/btf/vmlinux") {
         Check::pass(NAME, "/sys/kernel/btf/vmlinux", "the kernel's structures are known")
     } else {
-        Check::warn(
+        Check::fail(
             NAME,
             "no /sys/kernel/btf/vmlinux",
             "no scheduling delay and no thread switches; processes are seen by scans only, not when they start",

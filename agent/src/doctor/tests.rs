@@ -103,7 +103,7 @@ fn kernel() {
         assert_eq!(host.check("kernel").verdict, verdict, "{release}");
     }
     host.without("sys/kernel/btf/vmlinux");
-    assert_eq!(host.check("btf").verdict, Verdict::Warn);
+    assert_eq!(host.check("btf").verdict, Verdict::Fail);
 }
 
 #[test]
