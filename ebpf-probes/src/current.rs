@@ -77,6 +77,8 @@ pub(crate) fn send(
     unsafe {
         (*event).kind = kind;
         (*event).tgid = tgid;
+        (*event).visible_tgid = 0;
+        (*event).reserved = 0;
         (*event).slot = slot;
         (*event).binary = binary;
         (*event).at = bpf_ktime_get_boot_ns();

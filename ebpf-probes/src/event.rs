@@ -21,8 +21,13 @@ pub const NO_SLOT: u32 = u32::MAX;
 pub struct Event {
     /// [`KIND_EXEC`], [`KIND_EXIT`] or [`KIND_NEW`].
     pub kind: u32,
-    /// Thread-group id, in the kernel's initial pid namespace.
+    /// Thread-group id, the kernel's own.
     pub tgid: u32,
+    /// Thread-group id in the agent's pid namespace; 0 where it is not in it, and for
+    /// [`KIND_NEW`].
+    pub visible_tgid: u32,
+    /// Zero.
+    pub reserved: u32,
     /// The slot that the process had ([`NO_SLOT`] for none); it is the agent's to free now,
     /// but for [`KIND_NEW`].
     pub slot: u32,
@@ -35,6 +40,6 @@ pub struct Event {
     /// `task_struct.comm`.
     pub comm: [u8; 16],
 }
-const _: () = assert!(size_of::<Event>() == 72);
+const _: () = assert!(size_of::<Event>() == 80);
 
 plain!(Event);

@@ -7,6 +7,7 @@
 pub mod buckets;
 pub mod event;
 pub mod goroutine;
+pub mod ids;
 pub mod process;
 pub mod sched;
 

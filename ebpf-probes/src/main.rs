@@ -9,6 +9,7 @@ mod newproc;
 mod sched_process;
 mod sched_switch;
 mod sched_wakeup;
+mod tasks;
 
 mod current;
 mod followed;

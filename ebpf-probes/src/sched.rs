@@ -66,8 +66,8 @@ pub struct Running {
 }
 const _: () = assert!(size_of::<Running>() == 16);
 
-/// Offsets in the running kernel's `task_struct` and `signal_struct`, from its BTF; constants for
-/// the verifier, set before the programs are loaded.
+/// Offsets in the running kernel's structures, from its BTF; constants for the verifier, set before
+/// the programs are loaded.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TaskLayout {
@@ -87,7 +87,24 @@ pub struct TaskLayout {
     pub signal_live: u32,
     /// 1 where `sched_switch` hands over the previous state as fourth argument (Linux 5.18).
     pub switch_has_state: u32,
+    /// Number of the agent's pid namespace; 0 where that is the host's own, so that ids need no
+    /// translation.
+    pub namespace: u32,
+    /// `task_struct.thread_pid`
+    pub thread_pid: u32,
+    /// `signal_struct.pids[PIDTYPE_TGID]`
+    pub signal_tgid: u32,
+    /// `pid.level`
+    pub pid_level: u32,
+    /// `pid.numbers`
+    pub pid_numbers: u32,
+    /// `upid.nr`
+    pub upid_nr: u32,
+    /// `upid.ns`
+    pub upid_ns: u32,
+    /// `pid_namespace.ns.inum`
+    pub namespace_inum: u32,
 }
-const _: () = assert!(size_of::<TaskLayout>() == 32);
+const _: () = assert!(size_of::<TaskLayout>() == 64);
 
 plain!(SchedCounts, ThreadState, TaskLayout);

@@ -4,7 +4,6 @@
 //! that goes out of the tables with its last counts.
 
 use aya_ebpf::{
-    EbpfContext,
     helpers::bpf_get_current_comm,
     macros::btf_tracepoint,
     programs::BtfTracePointContext,
@@ -22,19 +21,17 @@ use crate::{
 /// `TP_PROTO(struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)`
 #[btf_tracepoint(function = "sched_process_exec")]
 pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
-    let tgid = ctx.tgid();
+    let task = Task(ctx.arg(0));
+    let tgid = task.tgid();
     debug!(&ctx, "process {} execs", tgid);
     // A thread that is not the leader takes the leader's id over when it execs.
-    let old_pid = ctx.arg::<u64>(1) as u32;
-    for pid in [old_pid, tgid] {
-        followed::unmark(pid);
-        let _ = THREADS.remove(&pid);
-    }
+    forget(tgid);
+    forget(ctx.arg::<u64>(1) as u32);
     if let Some(running) = RUNNING.get_ptr_mut(0) {
         // SAFETY: this CPU's value. What runs now is another program.
         unsafe { (*running).pid = 0 };
     }
-    leave(KIND_EXEC, tgid, true);
+    leave(KIND_EXEC, task, true);
     0
 }
 
@@ -42,18 +39,27 @@ pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "sched_process_exit")]
 pub(crate) fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
     // The leader may end long before its group does.
-    if Task(ctx.arg(0)).live_threads() != 0 {
+    let task = Task(ctx.arg(0));
+    if task.live_threads() != 0 {
         return 0;
     }
-    let tgid = ctx.tgid();
+    let tgid = task.tgid();
     debug!(&ctx, "process {} ends", tgid);
-    leave(KIND_EXIT, tgid, false);
+    leave(KIND_EXIT, task, false);
     0
+}
+
+/// Follows a thread no longer.
+#[inline(always)]
+fn forget(pid: u32) {
+    followed::unmark(pid);
+    let _ = THREADS.remove(&pid);
 }
 
 /// Takes the process out of the tables and tells the agent; `always`, also of one without slot.
 #[inline(always)]
-fn leave(kind: u32, tgid: u32, always: bool) {
+fn leave(kind: u32, task: Task, always: bool) {
+    let tgid = task.tgid();
     let (mut slot, mut binary) = (NO_SLOT, 0);
     // SAFETY: entries are replaced whole.
     if let Some(known) = unsafe { TGIDS.get(&tgid) } {
@@ -65,6 +71,8 @@ fn leave(kind: u32, tgid: u32, always: bool) {
     let _ = TGIDS.remove(&tgid);
     let counts = GOROUTINES.get(slot);
     send(kind, tgid, slot, binary, counts, |event: *mut Event| {
+        // SAFETY: an event that has been reserved.
+        unsafe { (*event).visible_tgid = task.visible_tgid() };
         if let Ok(comm) = bpf_get_current_comm() {
             // SAFETY: an event that has been reserved.
             unsafe { (*event).comm = comm };

@@ -12,7 +12,9 @@ pub mod sites;
 pub mod agent;
 pub mod poll;
 pub mod bpf;
+pub mod elf;
 
 pub mod proc;
+pub mod affinity;
 pub mod skip;
 pub mod requires;

@@ -90,7 +90,7 @@ pub fn calibrate(probes: &mut Probes) -> Result<(f64, Attachment), ProbeError> {
     let slot = probes.adopt(own, NUMBER, Vec::new)?;
     let attachment = probes.attach_birth(Path::new("/proc/self/exe"), &target, scope)?;
     let probed = time();
-    probes.forget(own, &[]);
+    probes.forget(own);
     probes.release(slot);
     Ok(((probed - plain).max(0.0), attachment))
 }

@@ -42,6 +42,9 @@ pub enum ProbeError {
     /// All slots are in use.
     #[error("no room for another process: {0} are watched already (--max-processes)")]
     Full(u32),
+    /// A process of the agent's pid namespace is unknown to the kernel: it is gone.
+    #[error("process {0} is gone")]
+    Unseen(u32),
     /// The kernel's BTF is of no use.
     #[error(transparent)]
     Btf(#[from] super::kernel_btf::KernelBtfError),

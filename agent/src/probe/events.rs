@@ -29,8 +29,11 @@ pub enum What {
 pub struct Event {
     /// What happened.
     pub what: What,
-    /// Thread-group id.
+    /// Thread-group id, the kernel's own.
     pub tgid: u32,
+    /// Thread-group id as the agent sees it; 0 where it does not, or where the kernel's side could
+    /// not tell ([`What::New`]).
+    pub visible_tgid: u32,
     /// The slot it has ([`What::New`]) or had; then it is to be released.
     pub slot: Option<Slot>,
     /// Number of the binary of the slot.
@@ -86,6 +89,7 @@ fn decode(bytes: &[u8]) -> Option<Event> {
     Some(Event {
         what,
         tgid: record.tgid,
+        visible_tgid: record.visible_tgid,
         slot: (record.slot != NO_SLOT).then_some(Slot(record.slot)),
         binary: record.binary,
         counts: record.counts,

@@ -13,7 +13,7 @@ use goroscope_ebpf_probes::{
 use super::{
     Attachment, Limits, ProbeError, Scope, Slot, Target,
     attach::{self, Programs},
-    events::Events,
+    events::{Event, Events},
     gdestroy,
     load::{self, Loaded},
     losses::LossTable,
@@ -24,6 +24,7 @@ use super::{
     sched_wakeup,
     sites::{SiteTable, Sites},
     slots::FreeSlots,
+    tasks::Tasks,
 };
 
 /// The kernel programs, loaded. Dropping it takes every program and table out of the kernel.
@@ -38,6 +39,7 @@ pub struct Probes {
     slots: FreeSlots,
     losses: LossTable,
     events: Option<Events>,
+    tasks: Tasks,
     /// Slots of processes that are gone: those of this round, and of the round before.
     leaving: [Vec<Slot>; 2],
 }
@@ -53,7 +55,7 @@ impl Probes {
     ///
     /// Where not even the maps can be made.
     pub fn load(limits: Limits, diagnostics: bool) -> Result<Self, ProbeError> {
-        let Loaded { mut ebpf, btf, followed_words } = load::load(limits, diagnostics)?;
+        let Loaded { mut ebpf, btf, followed_words, translated } = load::load(limits, diagnostics)?;
         let uprobes = load::first_uprobe(&mut ebpf, &newproc::PROGRAMS)
             .and_then(|birth| {
                 let death = load::first_uprobe(&mut ebpf, &gdestroy::PROGRAMS)?;
@@ -66,6 +68,14 @@ impl Probes {
         let slots = FreeSlots::new(&mut ebpf, limits.processes)?;
         let losses = LossTable::new(&mut ebpf)?;
         let events = Some(Events::new(&mut ebpf)?);
+        let tasks = match &btf {
+            Ok(btf) => Tasks::new(&mut ebpf, btf, translated)?,
+            Err(_) if !translated => Tasks::Same,
+            // Ids of one namespace would be taken for those of the other.
+            Err(reason) => {
+                return Err(ProbeError::Program { program: "tasks", reason: reason.clone() });
+            }
+        };
         let (lifecycle, sched) = match &btf {
             Ok(btf) => {
                 let lifecycle = sched_process::attach(&mut ebpf, btf);
@@ -75,7 +85,7 @@ impl Probes {
             }
             Err(reason) => (Err(reason.clone()), Err(reason.clone())),
         };
-        Ok(Self { ebpf, uprobes, sched, lifecycle, processes, sites, threads, slots, losses, events, leaving: [Vec::new(), Vec::new()] })
+        Ok(Self { ebpf, uprobes, sched, lifecycle, processes, sites, threads, slots, losses, events, tasks, leaving: [Vec::new(), Vec::new()] })
     }
 
     /// Can uprobes be attached? Else why not.
@@ -147,10 +157,12 @@ impl Probes {
     /// Where there is no room, or a table cannot be written.
     pub fn adopt(
         &mut self,
-        tgid: u32,
+        pid: u32,
         binary: u32,
         threads: impl Fn() -> Vec<u32>,
     ) -> Result<Slot, ProbeError> {
+        self.tasks.refresh(&mut self.ebpf)?;
+        let tgid = self.tasks.kernel_id(pid).ok_or(ProbeError::Unseen(pid))?;
         let (slot, binary) = match self.processes.get(tgid)? {
             Some(known) if known.flags & FLAG_IGNORED == 0 && known.slot != NO_SLOT => {
                 (Slot(known.slot), if known.binary == 0 { binary } else { known.binary })
@@ -159,14 +171,18 @@ impl Probes {
         };
         self.processes.adopt(tgid, slot, binary)?;
         if self.sched.is_ok() {
-            let before = threads();
+            let ids = |tasks: &Tasks| -> Vec<u32> {
+                threads().into_iter().filter_map(|tid| tasks.kernel_id(tid)).collect()
+            };
+            self.tasks.refresh(&mut self.ebpf)?;
+            let before = ids(&self.tasks);
             for &tid in &before {
                 if !self.threads.follow(tid, slot)? {
                     break;
                 }
             }
             // A thread that ended in between would stay in the table for ever.
-            let after = threads();
+            let after = ids(&self.tasks);
             for &tid in before.iter().filter(|tid| !after.contains(tid)) {
                 self.threads.forget(tid);
             }
@@ -174,7 +190,21 @@ impl Probes {
         Ok(slot)
     }
 
-    /// Has the kernel's side count nothing for a process, and frees its slot if it has one.
+    /// The process that an event is about, as the agent sees it; `None` where it does not.
+    pub fn visible(&mut self, event: &Event) -> Option<u32> {
+        if event.visible_tgid != 0 {
+            return Some(event.visible_tgid);
+        }
+        if self.tasks.visible_id(event.tgid).is_none()
+            && let Err(error) = self.tasks.refresh(&mut self.ebpf)
+        {
+            tracing::warn!(%error, "ids of threads cannot be translated");
+        }
+        self.tasks.visible_id(event.tgid)
+    }
+
+    /// Has the kernel's side count nothing for a process (by the kernel's own id), and frees its
+    /// slot if it has one.
     ///
     /// # Errors
     ///
@@ -192,10 +222,9 @@ impl Probes {
     }
 
     /// Forgets a process that the agent no longer wants, or whose end was not seen.
-    pub fn forget(&mut self, tgid: u32, threads: &[u32]) {
-        self.processes.remove(tgid);
-        for &tid in threads {
-            self.threads.forget(tid);
+    pub fn forget(&mut self, pid: u32) {
+        if let Some(tgid) = self.tasks.kernel_id(pid) {
+            self.processes.remove(tgid);
         }
     }
 

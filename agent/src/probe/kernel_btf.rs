@@ -24,6 +24,11 @@ const KIND_DATASEC: u32 = 15;
 const KIND_DECL_TAG: u32 = 17;
 const KIND_ENUM64: u32 = 19;
 
+/// `PIDTYPE_TGID`: <https://github.com/torvalds/linux/blob/v6.18/include/linux/pid_types.h>.
+const PIDTYPE_TGID: u32 = 1;
+/// Size of a pointer of the kernel.
+const POINTER: u32 = 8;
+
 /// Anonymous structs and unions are followed this deep.
 const MAX_DEPTH: u32 = 8;
 
@@ -49,7 +54,7 @@ pub enum KernelBtfError {
     Missing(&'static str),
 }
 
-/// The layout of the running kernel's `task_struct`.
+/// The layout of the running kernel's structures, without a namespace to translate into.
 ///
 /// # Errors
 ///
@@ -65,6 +70,10 @@ fn layout(bytes: &[u8]) -> Result<TaskLayout, KernelBtfError> {
     let btf = Btf::parse(bytes)?;
     let task = btf.named(KIND_STRUCT, "task_struct", "task_struct")?;
     let signal = btf.named(KIND_STRUCT, "signal_struct", "signal_struct")?;
+    let pid = btf.named(KIND_STRUCT, "pid", "pid")?;
+    let upid = btf.named(KIND_STRUCT, "upid", "upid")?;
+    let namespace = btf.named(KIND_STRUCT, "pid_namespace", "pid_namespace")?;
+    let common = btf.named(KIND_STRUCT, "ns_common", "ns_common")?;
     let sched_info = btf.named(KIND_STRUCT, "sched_info", "sched_info")?;
     let member = |of, name: &'static str| {
         btf.member(of, name, MAX_DEPTH)?.ok_or(KernelBtfError::Missing(name))
@@ -85,6 +94,14 @@ fn layout(bytes: &[u8]) -> Result<TaskLayout, KernelBtfError> {
         signal_live: member(signal, "live")?,
         // The context comes first, then preempt, prev, next, and since Linux 5.18 prev_state.
         switch_has_state: u32::from(btf.parameters(switch)? >= 5),
+        namespace: 0,
+        thread_pid: member(task, "thread_pid")?,
+        signal_tgid: member(signal, "pids")? + PIDTYPE_TGID * POINTER,
+        pid_level: member(pid, "level")?,
+        pid_numbers: member(pid, "numbers")?,
+        upid_nr: member(upid, "nr")?,
+        upid_ns: member(upid, "ns")?,
+        namespace_inum: member(namespace, "ns")? + member(common, "inum")?,
     })
 }
 
@@ -236,7 +253,7 @@ mod tests {
         bytes
     }
 
-    const NAMES: &[u8] = b"\0task_struct\0signal_struct\0pid\0tgid\0__state\0nvcsw\0sched_info\0run_delay\0signal\0live\0btf_trace_sched_switch\0";
+    const NAMES: &[u8] = b"\0task_struct\0signal_struct\0pid\0tgid\0__state\0nvcsw\0sched_info\0run_delay\0signal\0live\0thread_pid\0pids\0upid\0pid_namespace\0ns_common\0level\0numbers\0nr\0ns\0inum\0btf_trace_sched_switch\0";
 
     fn name(of: &str) -> u32 {
         let needle = format!("\0{of}\0");
@@ -246,19 +263,21 @@ mod tests {
     fn kernel() -> Vec<u32> {
         vec![
             // 1: task_struct { u32 __state; sched_info at 24; anonymous struct 2 at 8; signal at 40 }
-            name("task_struct"), KIND_STRUCT << 24 | 4, 48,
+            name("task_struct"), KIND_STRUCT << 24 | 5, 56,
             name("__state"), 0, 0,
             name("sched_info"), 0, 192,
             0, 2, 64,
+            name("thread_pid"), 0, 384,
             name("signal"), 0, 320,
             // 2: struct { pid; tgid; nvcsw }
             0, KIND_STRUCT << 24 | 3, 16,
             name("pid"), 0, 0,
             name("tgid"), 0, 32,
             name("nvcsw"), 0, 64,
-            // 3: signal_struct { live at 4 }
-            name("signal_struct"), KIND_STRUCT << 24 | 1, 8,
+            // 3: signal_struct { live at 4; pids at 16 }
+            name("signal_struct"), KIND_STRUCT << 24 | 2, 48,
             name("live"), 0, 32,
+            name("pids"), 0, 128,
             // 4: typedef of 5, 5: pointer to 6, 6: function of five parameters
             name("btf_trace_sched_switch"), KIND_TYPEDEF << 24, 5,
             0, KIND_PTR << 24, 6,
@@ -267,6 +286,20 @@ mod tests {
             // 7: sched_info { run_delay at 8 }
             name("sched_info"), KIND_STRUCT << 24 | 1, 16,
             name("run_delay"), 0, 64,
+            // 8: pid { level at 4; numbers at 96 }
+            name("pid"), KIND_STRUCT << 24 | 2, 96,
+            name("level"), 0, 32,
+            name("numbers"), 0, 768,
+            // 9: upid { nr at 0; ns at 8 }
+            name("upid"), KIND_STRUCT << 24 | 2, 16,
+            name("nr"), 0, 0,
+            name("ns"), 0, 64,
+            // 10: pid_namespace { ns at 24 }
+            name("pid_namespace"), KIND_STRUCT << 24 | 1, 48,
+            name("ns"), 0, 192,
+            // 11: ns_common { inum at 16 }
+            name("ns_common"), KIND_STRUCT << 24 | 1, 24,
+            name("inum"), 0, 128,
         ]
     }
 
@@ -275,7 +308,8 @@ mod tests {
         let layout = layout(&btf(&kernel(), NAMES)).unwrap();
         let expected = TaskLayout {
             pid: 8, tgid: 12, state: 0, nvcsw: 16, run_delay: 32, signal: 40, signal_live: 4,
-            switch_has_state: 1,
+            switch_has_state: 1, namespace: 0, thread_pid: 48, signal_tgid: 24, pid_level: 4,
+            pid_numbers: 96, upid_nr: 0, upid_ns: 8, namespace_inum: 40,
         };
         assert_eq!(layout, expected);
     }
@@ -284,8 +318,8 @@ mod tests {
     fn what_is_missing_is_named() {
         let mut types = kernel();
         // Without the last member.
-        types[1] = KIND_STRUCT << 24 | 3;
-        types.drain(12..15);
+        types[1] = KIND_STRUCT << 24 | 4;
+        types.drain(15..18);
         let error = layout(&btf(&types, NAMES)).unwrap_err();
         assert_eq!(error.to_string(), "the kernel's BTF has no signal");
     }
@@ -303,8 +337,8 @@ mod tests {
     fn an_endless_nest_of_anonymous_structs_ends() {
         let mut types = kernel();
         // The anonymous struct contains itself.
-        types[18] = 0;
-        types[19] = 2;
+        types[21] = 0;
+        types[22] = 2;
         assert!(layout(&btf(&types, NAMES)).is_err());
     }
 }

@@ -1,18 +1,22 @@
 //! Loads the object: maps, and the programs that this kernel takes.
 
-use std::path::Path;
+use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
 
 use aya::{Btf, Ebpf, EbpfLoader, programs::UProbe};
 use goroscope_ebpf_probes::{
     goroutine::{GOROUTINES, SITES},
     process::{FREE_SLOTS, TGIDS},
-    sched::{FOLLOWED, SCHED, TASK_LAYOUT, THREADS},
+    sched::{FOLLOWED, SCHED, TASK_LAYOUT, THREADS, TaskLayout},
 };
 
 use super::{Limits, ProbeError, error::chain, followed, kernel_btf};
 
 /// The object, as built for the BPF target.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/goroscope-probes"));
+
+/// `PROC_PID_INIT_INO`: number of the host's own pid namespace,
+/// <https://github.com/torvalds/linux/blob/v6.12/include/linux/proc_ns.h#L45>.
+const HOST_NAMESPACE: u32 = 0xeffffffc;
 
 /// `AYA_LOG_LEVEL` for "log nothing": the levels begin at 1.
 const LOG_NOTHING: u8 = 0;
@@ -26,6 +30,8 @@ pub(super) struct Loaded {
     pub(super) btf: Result<Btf, String>,
     /// Size of the bits of followed threads.
     pub(super) followed_words: u32,
+    /// The agent sees other ids than the kernel's.
+    pub(super) translated: bool,
 }
 
 /// Makes the maps; `diagnostics` compiles the programs' log lines in.
@@ -35,7 +41,7 @@ pub(super) fn load(limits: Limits, diagnostics: bool) -> Result<Loaded, ProbeErr
         Ok(_) => Btf::from_sys_fs().map_err(|error| chain(&error)),
         Err(error) => Err(error.to_string()),
     };
-    let layout = layout.unwrap_or_default();
+    let layout = TaskLayout { namespace: foreign_namespace(), ..layout.unwrap_or_default() };
     let level = if diagnostics { LOG_ALL } else { LOG_NOTHING };
     let followed_words = followed::words();
     let mut loader = EbpfLoader::new();
@@ -51,7 +57,14 @@ pub(super) fn load(limits: Limits, diagnostics: bool) -> Result<Loaded, ProbeErr
         .map_max_entries(THREADS, limits.threads)
         .map_max_entries(FOLLOWED, followed_words);
     let ebpf = loader.load(OBJECT).map_err(|error| ProbeError::Load(Box::new(error)))?;
-    Ok(Loaded { ebpf, btf, followed_words })
+    Ok(Loaded { ebpf, btf, followed_words, translated: layout.namespace != 0 })
+}
+
+/// Number of the agent's pid namespace; 0 where it is the host's own.
+fn foreign_namespace() -> u32 {
+    let own = fs::metadata("/proc/self/ns/pid").ok();
+    let own = own.and_then(|own| u32::try_from(own.ino()).ok()).unwrap_or(HOST_NAMESPACE);
+    if own == HOST_NAMESPACE { 0 } else { own }
 }
 
 /// Loads the first of these uprobe programs that the kernel takes, and names it.

@@ -14,6 +14,7 @@ mod newproc;
 mod sched_process;
 mod sched_switch;
 mod sched_wakeup;
+mod tasks;
 
 pub mod attach;
 pub mod calibrate;

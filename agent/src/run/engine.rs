@@ -195,14 +195,26 @@ impl Engine {
     }
 
     fn handle(&mut self, event: &Event) {
-        let pid = Pid(event.tgid);
-        match event.what {
-            What::Exec => {
+        let visible = self.probes.as_mut().ok().and_then(|probes| probes.visible(event));
+        match (visible.map(Pid), event.what) {
+            (Some(pid), What::Exec) => {
                 self.gone(pid, event);
-                self.consider(pid, false);
+                self.consider(pid, None);
             }
-            What::Exit => self.gone(pid, event),
-            What::New => self.consider(pid, true),
+            (Some(pid), What::Exit) => self.gone(pid, event),
+            (Some(pid), What::New) => self.consider(pid, Some(event.tgid)),
+            // Outside the agent's pid namespace, or gone already.
+            (None, What::Exec | What::Exit) => self.release(event.slot),
+            (None, What::New) => self.ignore(event.tgid),
+        }
+    }
+
+    /// Has the kernel's side count nothing for a process, by the kernel's own id.
+    pub(super) fn ignore(&mut self, tgid: u32) {
+        if let Ok(probes) = &mut self.probes
+            && let Err(error) = probes.ignore(tgid)
+        {
+            tracing::warn!(tgid, %error, "a process that is not watched is counted");
         }
     }
 
@@ -252,7 +264,7 @@ impl Engine {
         };
         tracing::debug!(pid = pid.0, exe = watched.exe, "process gone");
         if let Ok(probes) = &mut self.probes {
-            probes.forget(pid.0, &[]);
+            probes.forget(pid.0);
         }
         let slot = watched.slot;
         self.leave(watched);
@@ -282,7 +294,7 @@ impl Engine {
                 Ok(id) if told_of_execs && self.passed.contains(&id) => {
                     still_passed.insert(id);
                 }
-                Ok(_) => self.consider(pid, false),
+                Ok(_) => self.consider(pid, None),
                 Err(error) => tracing::trace!(%error, "passed over"),
             }
         }

@@ -9,7 +9,7 @@ use crate::{
         identity::{Pid, ProcessId},
     },
     inspect::{
-        self, Binary, InspectError, Mapping,
+        Binary, InspectError, Mapping,
         address::{FileOffset, LoadBias, ProcessAddress},
         cache::FileKey,
     },
@@ -43,8 +43,8 @@ impl fmt::Display for Passed {
 
 impl Engine {
     /// Looks at a process, and watches it if it is selected and runs a Go program. `hit`: one of
-    /// our probes was hit by it, so the kernel's side knows it already.
-    pub(super) fn consider(&mut self, pid: Pid, hit: bool) {
+    /// our probes was hit by it, and the kernel's side knows it already, under this id.
+    pub(super) fn consider(&mut self, pid: Pid, hit: Option<u32>) {
         if self.watched.contains_key(&pid) || self.proc.own_pid() == Some(pid) {
             return;
         }
@@ -72,7 +72,7 @@ impl Engine {
         }
     }
 
-    fn pass_over(&mut self, id: ProcessId, hit: bool, passed: &Passed) {
+    fn pass_over(&mut self, id: ProcessId, hit: Option<u32>, passed: &Passed) {
         let pid = id.pid;
         if self.settings.selection.names(pid) {
             tracing::warn!(pid = pid.0, reason = %passed, "asked for, but not watched");
@@ -80,11 +80,9 @@ impl Engine {
         } else {
             tracing::trace!(pid = pid.0, reason = %passed, "passed over");
         }
-        if hit && let Ok(probes) = &mut self.probes {
-            // Its hits of a shared binary's probes are not counted from now on.
-            if let Err(error) = probes.ignore(pid.0) {
-                tracing::warn!(pid = pid.0, %error, "a process outside the selection is counted");
-            }
+        // Its hits of a shared binary's probes are not counted from now on.
+        if let Some(tgid) = hit {
+            self.ignore(tgid);
         }
         self.passed.insert(id);
     }
@@ -97,7 +95,7 @@ impl Engine {
         }
         let exe = self.proc.exe_link(pid).map_err(Passed::Unreadable)?;
         let file = self.proc.open_exe(pid).map_err(Passed::Unreadable)?;
-        let key = FileKey::of(&file).map_err(Passed::File)?;
+        let key = FileKey::of(&file.metadata().map_err(Passed::File)?);
         let copy = file.try_clone().map_err(Passed::File)?;
         let mut watched = Watched {
             id,
@@ -112,7 +110,7 @@ impl Engine {
             attachment: None,
             probes: Watch::Off,
         };
-        match self.cache.get_or_inspect(key, || inspect::inspect(copy)) {
+        match self.cache.inspect(copy) {
             Ok(binary) => {
                 watched.facts = Some(facts(&binary));
                 let number = self.binaries.used_by(pid, key, Arc::clone(&binary));
