@@ -147,9 +147,8 @@ fn count(cell: Cell, agent: &Agent) -> Result<()> {
         "cgo" => ("cgo", vec![]),
         workload => ("workloads", vec![workload]),
     };
-    // Ten seconds once for each release; in the other builds the same code runs for one.
     if cell.workload == "rate" {
-        arguments.push(if cell.mode == Mode::Normal { "10" } else { "1" });
+        arguments.push("10");
     }
     let path = fixture::build(program, &go, cell.mode)?;
     let mut target = Speaker::start(&path, &arguments)?;
