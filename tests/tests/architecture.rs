@@ -27,7 +27,15 @@ const STAGES: [(&str, u32); 10] = [
 /// Stages that are pure, and what they must not know.
 const PURE: [&str; 2] = ["model", "judge"];
 const FOREIGN_TO_PURE: [&str; 9] = [
-    "aya", "gimli", "object", "tokio", "prometheus_client", "prometheus", "axum", "procfs", "rustix",
+    "aya",
+    "gimli",
+    "object",
+    "tokio",
+    "prometheus_client",
+    "prometheus",
+    "axum",
+    "procfs",
+    "rustix",
 ];
 
 /// Crates that one file of the agent touches, so that they can be exchanged there.
@@ -209,9 +217,9 @@ fn a_stage_knows_earlier_stages_only() -> Result<()> {
     for source in sources("agent/src")? {
         let Some((own, rank)) = stage_of(&source.path) else { continue };
         for other in stages_named(&source, own) {
-            let earlier = STAGES.iter().any(|(stage, other_rank)| {
-                *stage == other && (*other_rank < rank || other == own)
-            });
+            let earlier = STAGES
+                .iter()
+                .any(|(stage, other_rank)| *stage == other && (*other_rank < rank || other == own));
             ensure!(earlier, "{} is of the stage {own} and names {other}", source.path);
         }
     }
@@ -323,11 +331,8 @@ fn the_scanner_sees_what_it_must() {
     for hidden in ["c", "e", "g", "j", "k"] {
         assert!(!scanned.iter().any(|token| token == hidden), "{hidden} in {scanned:?}");
     }
-    let source = |text: &str| Source {
-        path: String::new(),
-        text: String::new(),
-        tokens: tokens(text),
-    };
+    let source =
+        |text: &str| Source { path: String::new(), text: String::new(), tokens: tokens(text) };
     let named = |text: &str| stages_named(&source(text), "model").into_iter().collect::<Vec<_>>();
     assert_eq!(named("use crate::serve::x;"), ["serve"]);
     assert_eq!(named("use crate::{discover::{a, probe}, run};"), ["discover", "run"]);

@@ -12,8 +12,9 @@ use anyhow::{Context as _, Result, ensure};
 use goroscope_tests::{
     agent::Agent,
     fixture::{self, Mode},
-    poll, requires, skip,
+    poll, requires,
     sites::{Site, Sum},
+    skip,
     speaker::Speaker,
     toolchain::{Go, VERSIONS},
 };
@@ -80,9 +81,9 @@ fn test(
     agent: &Mutex<Option<Arc<Agent>>>,
     table: &Table,
 ) -> Result<(), Failed> {
-    let needs = requires::kernel().and_then(|()| requires::go(cell.version)).and_then(|()| {
-        if cell.workload == "cgo" { requires::c_compiler() } else { Ok(()) }
-    });
+    let needs = requires::kernel()
+        .and_then(|()| requires::go(cell.version))
+        .and_then(|()| if cell.workload == "cgo" { requires::c_compiler() } else { Ok(()) });
     let note = |outcome| {
         let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
         table.entry((cell.workload, cell.mode)).or_default().insert(cell.version, outcome);

@@ -1,12 +1,16 @@
 //! What the daemon is told.
-use std::time::Duration;
 use crate::{discover::selection::Selection, probe::Limits};
+use std::time::Duration;
 /// Whether uprobes are attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProbesMode { /// a
-Auto, /// b
-Always, /// c
-Off }
+pub enum ProbesMode {
+    /// a
+    Auto,
+    /// b
+    Always,
+    /// c
+    Off,
+}
 /// Settings.
 #[derive(Clone, Debug)]
 pub struct AgentSettings {

@@ -82,7 +82,13 @@ fn binary(message: &str) -> Option<Binary> {
     // Of the integration tests one only reads the sources.
     let kernel = package == "tests" && is("test") && target != "architecture";
     let kind = if kernel { Kind::Kernel } else { Kind::Unit };
-    Some(Binary { kind, name: format!("{package}::{target}"), path, folder, may_be_empty: is("bin") })
+    Some(Binary {
+        kind,
+        name: format!("{package}::{target}"),
+        path,
+        folder,
+        may_be_empty: is("bin"),
+    })
 }
 
 #[cfg(test)]
