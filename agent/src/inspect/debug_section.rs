@@ -13,7 +13,7 @@ use super::{
 };
 
 /// The largest section that is decompressed, in bytes.
-const MAX_SIZE: u64 = 1 << 30;
+const MAX_SIZE: u64 = 512 << 20;
 
 /// Where a section is, and how it is packed.
 #[derive(Clone)]

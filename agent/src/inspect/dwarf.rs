@@ -24,18 +24,20 @@ use super::{
 type Bytes<'a> = EndianSlice<'a, LittleEndian>;
 
 /// More units than any program has packages.
-const MAX_UNITS: usize = 1 << 16;
+const MAX_UNITS: usize = 1 << 14;
 /// More runs of code than the units of any program have, and how many are kept once those that
 /// follow one another are joined.
 const MAX_RANGES: usize = 1 << 18;
 const MAX_KEPT_RANGES: usize = 1 << 15;
 /// The largest description of abbreviations, and of addresses, that is read.
 const MAX_TABLE: u64 = 4 << 20;
+/// As much of the abbreviations as those of one unit take; Go's are a few hundred bytes.
+const ABBREVIATIONS: usize = 16 << 10;
 /// The largest line program of a unit that is read.
 const MAX_PROGRAM: u64 = 8 << 20;
 /// As much of a unit as its root takes, or of the unit's ranges.
 const ROOT: u64 = 4 << 10;
-const RANGES: u64 = 256 << 10;
+const RANGES: u64 = 64 << 10;
 /// The piece of a unit that is searched at a time, and as much as a structure's fields take.
 const PIECE: u64 = 256 << 10;
 const STRUCTURE: u64 = 16 << 10;
@@ -216,17 +218,21 @@ impl Dwarf {
         let tables = self.abbreviations.all(MAX_TABLE)?;
         let mut reader = self.info.reader();
         let mut roots = Vec::new();
-        let mut known: Option<(u64, Abbreviations)> = None;
+        let mut known: Option<(u64, Option<Abbreviations>)> = None;
         let mut at = 0;
-        while at < self.info.size && roots.len() < MAX_UNITS {
+        for _ in 0..MAX_UNITS {
+            if at >= self.info.size {
+                break;
+            }
             let unit = unit_at(&mut reader, at)?;
             at = unit.end;
             // All units of Go share their abbreviations.
             if known.as_ref().is_none_or(|&(place, _)| place != unit.abbreviations) {
-                known = Some((unit.abbreviations, unit.abbreviations(&tables)?));
+                known = Some((unit.abbreviations, unit.abbreviations(&tables)));
             }
             let entries = reader.read(unit.entries, ROOT.min(unit.end - unit.entries))?;
-            roots.extend(known.as_ref().and_then(|(_, known)| unit.root(&entries, known)));
+            let known = known.as_ref().and_then(|(_, known)| known.as_ref());
+            roots.extend(known.and_then(|known| unit.root(&entries, known)));
         }
         Some(roots)
     }
@@ -247,8 +253,9 @@ impl UnitPlace {
 
     fn abbreviations(&self, tables: &[u8]) -> Option<Abbreviations> {
         let at = usize::try_from(self.abbreviations).ok()?;
-        let tables = DebugAbbrev::new(tables, LittleEndian);
-        tables.abbreviations(DebugAbbrevOffset(at)).ok()
+        let tables = tables.get(at..)?;
+        let tables = tables.get(..ABBREVIATIONS).unwrap_or(tables);
+        DebugAbbrev::new(tables, LittleEndian).abbreviations(DebugAbbrevOffset(0)).ok()
     }
 
     /// The root of a unit of Go code; that of C code has no lines that are asked for.

@@ -7,7 +7,6 @@
 use std::{fs::File, sync::Arc};
 
 pub mod address;
-pub mod cache;
 mod error;
 mod source;
 mod facts;

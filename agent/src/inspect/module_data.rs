@@ -20,7 +20,7 @@ use super::{
 /// How much of the structure is read.
 const SIZE: usize = 352;
 /// How many look-alikes are looked at.
-const MAX_CANDIDATES: usize = 64;
+const MAX_CANDIDATES: usize = 8;
 /// More functions than any program has.
 const MAX_FUNCTIONS: u64 = 1 << 24;
 

@@ -8,7 +8,7 @@ use super::{elf::Extent, error::InspectError, source::Source};
 /// The piece read at a time; tables are mostly shorter.
 const PIECE: u64 = 512;
 /// The longest table that is followed, in bytes.
-const MAX_TABLE: u64 = 4 << 20;
+const MAX_TABLE: u64 = 1 << 20;
 
 /// The value at `target`, counted in bytes from the function's entry; `None` where the table has
 /// none for it.
