@@ -73,7 +73,8 @@ mod tests {
     use super::*;
 
     fn bound_seconds(index: usize) -> f64 {
-        upper_bound_exponent(index).map_or(f64::INFINITY, |quarters| (f64::from(quarters) / 4.0).exp2())
+        upper_bound_exponent(index)
+            .map_or(f64::INFINITY, |quarters| (f64::from(quarters) / 4.0).exp2())
     }
 
     #[test]
@@ -85,7 +86,10 @@ mod tests {
             // The fixed-point factor is off by less than one part in a million.
             assert!(seconds <= bound_seconds(index) * 1.000_002, "{delay} ns in bucket {index}");
             if index > 0 {
-                assert!(seconds > bound_seconds(index - 1) * 0.999_998, "{delay} ns in bucket {index}");
+                assert!(
+                    seconds > bound_seconds(index - 1) * 0.999_998,
+                    "{delay} ns in bucket {index}"
+                );
             }
             delay += 1 + delay / 257;
         }

@@ -23,7 +23,9 @@ pub(crate) fn mark(pid: u32) {
     if let Some(word) = FOLLOWED.get_ptr_mut(pid >> 6) {
         let bit = 1_u64 << (pid & 63);
         // SAFETY: a live map value, aligned to eight bytes.
-        unsafe { asm!("lock *(u64 *)({word} + 0) |= {bit}", word = in(reg) word, bit = in(reg) bit) };
+        unsafe {
+            asm!("lock *(u64 *)({word} + 0) |= {bit}", word = in(reg) word, bit = in(reg) bit)
+        };
     }
 }
 
@@ -33,6 +35,8 @@ pub(crate) fn unmark(pid: u32) {
     if let Some(word) = FOLLOWED.get_ptr_mut(pid >> 6) {
         let rest = !(1_u64 << (pid & 63));
         // SAFETY: as above.
-        unsafe { asm!("lock *(u64 *)({word} + 0) &= {rest}", word = in(reg) word, rest = in(reg) rest) };
+        unsafe {
+            asm!("lock *(u64 *)({word} + 0) &= {rest}", word = in(reg) word, rest = in(reg) rest)
+        };
     }
 }

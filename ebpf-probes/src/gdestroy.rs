@@ -8,7 +8,9 @@
 //! `func gdestroy(gp *g)`, ABIInternal:
 //! <https://github.com/golang/go/blob/go1.26.6/src/runtime/proc.go#L4443>
 
-use aya_ebpf::{EbpfContext, helpers::bpf_get_attach_cookie, macros::uprobe, programs::ProbeContext};
+use aya_ebpf::{
+    EbpfContext, helpers::bpf_get_attach_cookie, macros::uprobe, programs::ProbeContext,
+};
 use goroscope_ebpf_probes::{goroutine::SiteKey, process::Cookie};
 
 use crate::{

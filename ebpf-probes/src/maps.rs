@@ -20,13 +20,16 @@ pub(crate) static TGIDS: HashMap<u32, ProcessRef> =
 #[map]
 pub(crate) static FREE_SLOTS: Queue<u32> = Queue::with_max_entries(DEFAULT_MAX_PROCESSES, 0);
 #[map]
-pub(crate) static GOROUTINES: Array<GoroutineCounts> = Array::with_max_entries(DEFAULT_MAX_PROCESSES, 0);
+pub(crate) static GOROUTINES: Array<GoroutineCounts> =
+    Array::with_max_entries(DEFAULT_MAX_PROCESSES, 0);
 #[map]
-pub(crate) static SITES: HashMap<SiteKey, SiteCounts> = HashMap::with_max_entries(DEFAULT_MAX_SITES, 0);
+pub(crate) static SITES: HashMap<SiteKey, SiteCounts> =
+    HashMap::with_max_entries(DEFAULT_MAX_SITES, 0);
 #[map]
 pub(crate) static SCHED: Array<SchedCounts> = Array::with_max_entries(DEFAULT_MAX_PROCESSES, 0);
 #[map]
-pub(crate) static THREADS: HashMap<u32, ThreadState> = HashMap::with_max_entries(DEFAULT_MAX_THREADS, 0);
+pub(crate) static THREADS: HashMap<u32, ThreadState> =
+    HashMap::with_max_entries(DEFAULT_MAX_THREADS, 0);
 /// One word until the agent knows how many thread ids there can be; mapped by the agent too.
 #[map]
 pub(crate) static FOLLOWED: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);

@@ -7,7 +7,9 @@
 //! `func newproc1(fn *funcval, callergp *g, callerpc uintptr, …) *g`, ABIInternal:
 //! <https://github.com/golang/go/blob/go1.26.6/src/runtime/proc.go#L5235>
 
-use aya_ebpf::{EbpfContext, helpers::bpf_get_attach_cookie, macros::uprobe, programs::ProbeContext};
+use aya_ebpf::{
+    EbpfContext, helpers::bpf_get_attach_cookie, macros::uprobe, programs::ProbeContext,
+};
 use goroscope_ebpf_probes::{goroutine::SiteKey, process::Cookie};
 
 use crate::{

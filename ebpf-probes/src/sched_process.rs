@@ -4,9 +4,7 @@
 //! that goes out of the tables with its last counts.
 
 use aya_ebpf::{
-    helpers::bpf_get_current_comm,
-    macros::btf_tracepoint,
-    programs::BtfTracePointContext,
+    helpers::bpf_get_current_comm, macros::btf_tracepoint, programs::BtfTracePointContext,
 };
 use aya_log_ebpf::debug;
 use goroscope_ebpf_probes::event::{Event, KIND_EXEC, KIND_EXIT, NO_SLOT};

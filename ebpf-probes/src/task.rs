@@ -77,8 +77,7 @@ fn number(pid: *const c_void) -> u32 {
     let level = word(pid.wrapping_byte_add(offset(&TASK_LAYOUT.pid_level)));
     let mut index = 0;
     while index < DEEPEST && index <= level {
-        let upid =
-            pid.wrapping_byte_add(offset(&TASK_LAYOUT.pid_numbers) + index as usize * UPID);
+        let upid = pid.wrapping_byte_add(offset(&TASK_LAYOUT.pid_numbers) + index as usize * UPID);
         let namespace = pointer(upid.wrapping_byte_add(offset(&TASK_LAYOUT.upid_ns)));
         let inum = word(namespace.wrapping_byte_add(offset(&TASK_LAYOUT.namespace_inum)));
         if inum as usize == offset(&TASK_LAYOUT.namespace) {

@@ -251,7 +251,8 @@ mod tests {
 
     #[test]
     fn the_bound_address_is_found_in_the_log() {
-        let line = r#"{"level":"INFO","fields":{"message":"listening","address":"127.0.0.1:4676"}}"#;
+        let line =
+            r#"{"level":"INFO","fields":{"message":"listening","address":"127.0.0.1:4676"}}"#;
         assert_eq!(bound_address(line), "127.0.0.1:4676".parse().ok());
         assert_eq!(bound_address(r#"{"listen":"127.0.0.1:0"}"#), None);
         assert_eq!(bound_address("no JSON 127.0.0.1:1"), None);

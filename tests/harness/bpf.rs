@@ -1,7 +1,7 @@
 //! Asks the kernel for its BPF objects, with bpf(2).
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::Error,
     os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd},
@@ -17,14 +17,30 @@ const MAP_CREATE: libc::c_long = 0;
 const MAP_GET_NEXT_KEY: libc::c_long = 4;
 const PROG_GET_FD_BY_ID: libc::c_long = 13;
 const MAP_GET_FD_BY_ID: libc::c_long = 14;
+const OBJ_GET_INFO_BY_FD: libc::c_long = 15;
 const LINK_GET_FD_BY_ID: libc::c_long = 30;
 const MAP_TYPE_HASH: &str = "1";
+// Where `struct bpf_prog_info` and `struct bpf_map_info` have the name (there: lines 6631, 6673).
+const PROG_NAME: usize = 64;
+const MAP_NAME: usize = 24;
+const NAME_LENGTH: usize = 16;
 
 /// The part of `union bpf_attr` that the commands here use.
 #[repr(C, align(8))]
 #[derive(Default)]
 struct Attributes {
     words: [u32; 16],
+}
+
+impl Attributes {
+    /// Puts a pointer into the two words from `word` on.
+    fn set_pointer(&mut self, word: usize, pointer: u64) {
+        for (half, bytes) in pointer.to_ne_bytes().chunks_exact(4).enumerate() {
+            if let (Some(slot), Ok(bytes)) = (self.words.get_mut(word + half), bytes.try_into()) {
+                *slot = u32::from_ne_bytes(bytes);
+            }
+        }
+    }
 }
 
 fn bpf(command: libc::c_long, attributes: &mut Attributes) -> std::io::Result<RawFd> {
@@ -112,24 +128,40 @@ impl Objects {
     }
 }
 
-/// Number of keys in all hash maps that a process holds.
+/// Number of keys in each hash map that a process holds, by the map's name.
 ///
 /// # Errors
 /// Where the process is gone, or the kernel refuses.
-pub fn hash_map_keys(pid: u32) -> Result<usize> {
-    let mut maps = BTreeSet::new();
-    let mut keys = 0;
+pub fn hash_map_keys(pid: u32) -> Result<BTreeMap<String, usize>> {
+    let mut seen = BTreeSet::new();
+    let mut keys = BTreeMap::new();
     for info in proc::fdinfo(pid)? {
         let field = |name: &str| info.get(name).and_then(|value| value.parse::<u32>().ok());
         if info.get("map_type").map(String::as_str) != Some(MAP_TYPE_HASH) {
             continue;
         }
         let (Some(id), Some(size)) = (field("map_id"), field("key_size")) else { continue };
-        if maps.insert(id) {
-            keys += count_keys(id, size)?;
+        if seen.insert(id) {
+            *keys.entry(name(MAP_GET_FD_BY_ID, id, MAP_NAME)?).or_default() +=
+                count_keys(id, size)?;
         }
     }
     Ok(keys)
+}
+
+/// The name of the object of this id; `at` is where its information has it.
+fn name(command: libc::c_long, id: u32, at: usize) -> Result<String> {
+    let mut attributes = Attributes::default();
+    attributes.words[0] = id;
+    let object = open(command, &mut attributes).with_context(|| format!("BPF object {id}"))?;
+    let mut info = vec![0_u8; at + NAME_LENGTH];
+    let mut attributes = Attributes::default();
+    attributes.words[0] = u32::try_from(object.as_raw_fd())?;
+    attributes.words[1] = u32::try_from(info.len())?;
+    attributes.set_pointer(2, info.as_mut_ptr() as u64);
+    bpf(OBJ_GET_INFO_BY_FD, &mut attributes).with_context(|| format!("BPF object {id}"))?;
+    let name = info.get(at..).unwrap_or_default().split(|byte| *byte == 0).next();
+    Ok(String::from_utf8_lossy(name.unwrap_or_default()).into_owned())
 }
 
 fn count_keys(map: u32, key_size: u32) -> Result<usize> {
@@ -142,16 +174,8 @@ fn count_keys(map: u32, key_size: u32) -> Result<usize> {
     for count in 0..10_000_000 {
         let mut attributes = Attributes::default();
         attributes.words[0] = u32::try_from(map.as_raw_fd())?;
-        let pointers = [if count == 0 { 0 } else { key.as_ptr() as u64 }, next.as_mut_ptr() as u64];
-        for (index, pointer) in pointers.into_iter().enumerate() {
-            for (half, word) in pointer.to_ne_bytes().chunks(4).enumerate() {
-                if let (Some(slot), Ok(bytes)) =
-                    (attributes.words.get_mut(2 + 2 * index + half), word.try_into())
-                {
-                    *slot = u32::from_ne_bytes(bytes);
-                }
-            }
-        }
+        attributes.set_pointer(2, if count == 0 { 0 } else { key.as_ptr() as u64 });
+        attributes.set_pointer(4, next.as_mut_ptr() as u64);
         if let Err(error) = bpf(MAP_GET_NEXT_KEY, &mut attributes) {
             if error.raw_os_error() == Some(libc::ENOENT) {
                 return Ok(count);
@@ -163,14 +187,12 @@ fn count_keys(map: u32, key_size: u32) -> Result<usize> {
     bail!("a map without end")
 }
 
-/// Mean run time of the programs with this tag's type in a process: see [`run_times`].
+/// How long a program has run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunTime {
-    /// Program id.
-    pub id: u32,
-    /// `prog_type` of fdinfo.
-    pub kind: u32,
-    /// Total run time, in nanoseconds, while `kernel.bpf_stats_enabled` was 1.
+    /// The program's name: the first 15 characters of its function's.
+    pub name: String,
+    /// Total run time, in nanoseconds, while [`Statistics`] were on.
     pub nanoseconds: u64,
     /// Runs, likewise.
     pub runs: u64,
@@ -179,16 +201,16 @@ pub struct RunTime {
 /// Run times of the programs that a process holds, by the kernel's own statistics.
 ///
 /// # Errors
-/// Where the process is gone.
+/// Where the process is gone, or the kernel refuses.
 pub fn run_times(pid: u32) -> Result<Vec<RunTime>> {
     let mut times = Vec::new();
     for info in proc::fdinfo(pid)? {
         let field = |name: &str| info.get(name).and_then(|value| value.parse::<u64>().ok());
-        if let (Some(id), Some(kind), Some(nanoseconds), Some(runs)) =
-            (field("prog_id"), field("prog_type"), field("run_time_ns"), field("run_cnt"))
+        if let (Some(id), Some(nanoseconds), Some(runs)) =
+            (field("prog_id"), field("run_time_ns"), field("run_cnt"))
         {
-            let (id, kind) = (u32::try_from(id)?, u32::try_from(kind)?);
-            times.push(RunTime { id, kind, nanoseconds, runs });
+            let name = name(PROG_GET_FD_BY_ID, u32::try_from(id)?, PROG_NAME)?;
+            times.push(RunTime { name, nanoseconds, runs });
         }
     }
     Ok(times)

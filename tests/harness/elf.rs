@@ -34,8 +34,14 @@ fn code() -> Result<(u16, Vec<u8>)> {
         // mov x0..x4, 0; mov x8, 73 (ppoll); svc 0; b to the start
         "aarch64" => {
             let words: [u32; 8] = [
-                0xd280_0000, 0xd280_0001, 0xd280_0002, 0xd280_0003, 0xd280_0004, 0xd280_0928,
-                0xd400_0001, 0x17ff_fff9,
+                0xd280_0000,
+                0xd280_0001,
+                0xd280_0002,
+                0xd280_0003,
+                0xd280_0004,
+                0xd280_0928,
+                0xd400_0001,
+                0x17ff_fff9,
             ];
             Ok((183, words.iter().flat_map(|word| word.to_le_bytes()).collect()))
         }
@@ -85,14 +91,15 @@ pub fn write(path: &Path, lie: Lie) -> Result<()> {
     file.extend(names);
     file.resize(sections, 0);
     // Name, type, flags, address, offset, size, link, info, alignment, entry size.
-    let mut section = |name: u32, kind: u32, flags: u64, offset: usize, size: usize| -> Result<()> {
-        let address = if flags == 0 { 0 } else { at(offset)? };
-        push32(&mut file, &[name, kind]);
-        push64(&mut file, &[flags, address, u64::try_from(offset)?, u64::try_from(size)?]);
-        push32(&mut file, &[0, 0]);
-        push64(&mut file, &[16, 0]);
-        Ok(())
-    };
+    let mut section =
+        |name: u32, kind: u32, flags: u64, offset: usize, size: usize| -> Result<()> {
+            let address = if flags == 0 { 0 } else { at(offset)? };
+            push32(&mut file, &[name, kind]);
+            push64(&mut file, &[flags, address, u64::try_from(offset)?, u64::try_from(size)?]);
+            push32(&mut file, &[0, 0]);
+            push64(&mut file, &[16, 0]);
+            Ok(())
+        };
     section(0, 0, 0, 0, 0)?;
     section(1, 3, 0, strings, names.len())?;
     section(11, 1, 6, text, code.len())?;

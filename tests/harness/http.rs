@@ -98,8 +98,9 @@ mod tests {
     fn both_kinds_of_body_are_read() {
         let plain = parse(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab").unwrap();
         assert_eq!((plain.status, plain.body.as_slice()), (200, b"ab".as_slice()));
-        let chunked =
-            parse(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n");
+        let chunked = parse(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n",
+        );
         assert_eq!(chunked.unwrap().body, b"abc");
     }
 

@@ -108,7 +108,9 @@ pub fn parse(text: &str) -> Result<Scrape> {
             continue;
         }
         let family = if let Some(comment) = line.strip_prefix("# ") {
-            let Some(family) = declaration(comment, &mut scrape).with_context(at)? else { continue };
+            let Some(family) = declaration(comment, &mut scrape).with_context(at)? else {
+                continue;
+            };
             family
         } else {
             ensure!(!line.starts_with('#'), "{} is neither comment nor declaration", at());
@@ -137,8 +139,7 @@ fn declaration(comment: &str, scrape: &mut Scrape) -> Result<Option<String>> {
         "HELP" | "UNIT" => {}
         "TYPE" => {
             let kind = parts.next().context("no type")?;
-            let known =
-                ["counter", "gauge", "histogram", "summary", "untyped", "unknown", "info"];
+            let known = ["counter", "gauge", "histogram", "summary", "untyped", "unknown", "info"];
             ensure!(known.contains(&kind), "unknown type {kind:?}");
             let twice = scrape.types.insert(name.to_owned(), kind.to_owned()).is_some();
             ensure!(!twice, "{name} has two types");
@@ -247,9 +248,8 @@ fn histograms(scrape: &Scrape) -> Result<()> {
             buckets.entry(labels).or_default().push((bound, sample.value));
         }
         for (labels, buckets) in buckets {
-            let growing = buckets
-                .windows(2)
-                .all(|pair| matches!(pair, [a, b] if a.0 < b.0 && a.1 <= b.1));
+            let growing =
+                buckets.windows(2).all(|pair| matches!(pair, [a, b] if a.0 < b.0 && a.1 <= b.1));
             ensure!(growing, "the buckets of {family} {labels:?} do not grow");
             let count = scrape
                 .series(&count, &[])

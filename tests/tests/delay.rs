@@ -90,7 +90,10 @@ impl Watched {
 
 #[test]
 fn four_busy_threads_on_one_core_wait_as_long_as_the_kernel_says() -> Result<()> {
-    skip_unless!("four_busy_threads_on_one_core_wait_as_long_as_the_kernel_says", requires::kernel());
+    skip_unless!(
+        "four_busy_threads_on_one_core_wait_as_long_as_the_kernel_says",
+        requires::kernel()
+    );
     let _alone = alone();
     let mut watched = Watched::start()?;
     watched.target.say("busy")?;

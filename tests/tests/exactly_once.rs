@@ -12,8 +12,9 @@ use anyhow::{Context as _, Result, ensure};
 use goroscope_tests::{
     agent::Agent,
     fixture::{self, Mode},
-    poll, requires, skip,
+    poll, requires,
     sites::{Site, Sum},
+    skip,
     speaker::Speaker,
     toolchain::{Go, VERSIONS},
 };
@@ -80,9 +81,9 @@ fn test(
     agent: &Mutex<Option<Arc<Agent>>>,
     table: &Table,
 ) -> Result<(), Failed> {
-    let needs = requires::kernel().and_then(|()| requires::go(cell.version)).and_then(|()| {
-        if cell.workload == "cgo" { requires::c_compiler() } else { Ok(()) }
-    });
+    let needs = requires::kernel()
+        .and_then(|()| requires::go(cell.version))
+        .and_then(|()| if cell.workload == "cgo" { requires::c_compiler() } else { Ok(()) });
     let note = |outcome| {
         let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
         table.entry((cell.workload, cell.mode)).or_default().insert(cell.version, outcome);
@@ -147,9 +148,8 @@ fn count(cell: Cell, agent: &Agent) -> Result<()> {
         "cgo" => ("cgo", vec![]),
         workload => ("workloads", vec![workload]),
     };
-    // Ten seconds once for each release; in the other builds the same code runs for one.
     if cell.workload == "rate" {
-        arguments.push(if cell.mode == Mode::Normal { "10" } else { "1" });
+        arguments.push("10");
     }
     let path = fixture::build(program, &go, cell.mode)?;
     let mut target = Speaker::start(&path, &arguments)?;

@@ -27,9 +27,13 @@ pub(crate) fn steps() -> Vec<Step> {
         .args(["--features", "kernel", "--target", "bpfel-unknown-none", "-Z", "build-std=core"])
         .args(["--", "-D", "warnings"]);
     let mut documentation = command::cargo();
-    documentation
-        .env("RUSTDOCFLAGS", "-D warnings")
-        .args(["doc", "--quiet", "--workspace", "--no-deps", "--document-private-items"]);
+    documentation.env("RUSTDOCFLAGS", "-D warnings").args([
+        "doc",
+        "--quiet",
+        "--workspace",
+        "--no-deps",
+        "--document-private-items",
+    ]);
     vec![
         Step { name: "lint::format", command: format },
         Step { name: "lint::clippy", command: host },

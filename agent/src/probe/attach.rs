@@ -60,7 +60,9 @@ pub(super) fn attach(
     target: &Target,
     scope: Scope,
 ) -> Result<Attachment, ProbeError> {
-    let mut one = |program, function, offset| one(ebpf, program, function, path, offset, target.cookie, scope);
+    let mut one = |program, function, offset| {
+        one(ebpf, program, function, path, offset, target.cookie, scope)
+    };
     let death = one(programs.death, gdestroy::FUNCTION, target.death)?;
     let birth = one(programs.birth, newproc::FUNCTION, target.birth)?;
     Ok(Attachment { _links: vec![birth, death] })

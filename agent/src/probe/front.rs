@@ -85,7 +85,20 @@ impl Probes {
             }
             Err(reason) => (Err(reason.clone()), Err(reason.clone())),
         };
-        Ok(Self { ebpf, uprobes, sched, lifecycle, processes, sites, threads, slots, losses, events, tasks, leaving: [Vec::new(), Vec::new()] })
+        Ok(Self {
+            ebpf,
+            uprobes,
+            sched,
+            lifecycle,
+            processes,
+            sites,
+            threads,
+            slots,
+            losses,
+            events,
+            tasks,
+            leaving: [Vec::new(), Vec::new()],
+        })
     }
 
     /// Can uprobes be attached? Else why not.
@@ -140,9 +153,7 @@ impl Probes {
     }
 
     fn programs(&self) -> Result<Programs, ProbeError> {
-        self.uprobes
-            .clone()
-            .map_err(|reason| ProbeError::Program { program: "uprobe", reason })
+        self.uprobes.clone().map_err(|reason| ProbeError::Program { program: "uprobe", reason })
     }
 
     /// Takes a process on: counts its goroutines by the probes of `binary` (0 for none) and

@@ -133,14 +133,19 @@ impl<'a> Btf<'a> {
             return Err(KernelBtfError::Malformed { at: 0 });
         }
         let mut btf = Self { bytes, types: vec![0], names: 0, by_name: HashMap::new() };
-        let field = |at| btf.word(at).and_then(|word| usize::try_from(word).ok().ok_or(KernelBtfError::Malformed { at }));
+        let field = |at| {
+            btf.word(at)
+                .and_then(|word| usize::try_from(word).ok().ok_or(KernelBtfError::Malformed { at }))
+        };
         let (head, types, types_len, names) = (field(4)?, field(8)?, field(12)?, field(16)?);
         let malformed = || KernelBtfError::Malformed { at: head };
         btf.names = head.checked_add(names).ok_or_else(malformed)?;
         let mut at = head.checked_add(types).ok_or_else(malformed)?;
-        let end = at.checked_add(types_len).filter(|&end| end <= bytes.len()).ok_or_else(malformed)?;
+        let end =
+            at.checked_add(types_len).filter(|&end| end <= bytes.len()).ok_or_else(malformed)?;
         while at < end {
-            let id = u32::try_from(btf.types.len()).map_err(|_| KernelBtfError::Malformed { at })?;
+            let id =
+                u32::try_from(btf.types.len()).map_err(|_| KernelBtfError::Malformed { at })?;
             let head = btf.head(at)?;
             btf.types.push(at);
             if matches!(head.kind, KIND_STRUCT | KIND_TYPEDEF) {
@@ -265,6 +270,7 @@ mod tests {
     fn kernel() -> Vec<u32> {
         vec![
             // 1: task_struct { u32 __state; sched_info at 24; anonymous struct 2 at 8; signal at 40 }
+<<<<<<< HEAD
             name("task_struct"), KIND_STRUCT << 24 | 5, 56,
             name("__state"), 0, 0,
             name("sched_info"), 0, 192,
@@ -277,32 +283,110 @@ mod tests {
             name("tgid"), 0, 32,
             name("nvcsw"), 0, 64,
             name("nivcsw"), 0, 128,
+=======
+            name("task_struct"),
+            KIND_STRUCT << 24 | 5,
+            56,
+            name("__state"),
+            0,
+            0,
+            name("sched_info"),
+            0,
+            192,
+            0,
+            2,
+            64,
+            name("thread_pid"),
+            0,
+            384,
+            name("signal"),
+            0,
+            320,
+            // 2: struct { pid; tgid; nvcsw }
+            0,
+            KIND_STRUCT << 24 | 3,
+            16,
+            name("pid"),
+            0,
+            0,
+            name("tgid"),
+            0,
+            32,
+            name("nvcsw"),
+            0,
+            64,
+>>>>>>> tests
             // 3: signal_struct { live at 4; pids at 16 }
-            name("signal_struct"), KIND_STRUCT << 24 | 2, 48,
-            name("live"), 0, 32,
-            name("pids"), 0, 128,
+            name("signal_struct"),
+            KIND_STRUCT << 24 | 2,
+            48,
+            name("live"),
+            0,
+            32,
+            name("pids"),
+            0,
+            128,
             // 4: typedef of 5, 5: pointer to 6, 6: function of five parameters
-            name("btf_trace_sched_switch"), KIND_TYPEDEF << 24, 5,
-            0, KIND_PTR << 24, 6,
-            0, KIND_FUNC_PROTO << 24 | 5, 0,
-            0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+            name("btf_trace_sched_switch"),
+            KIND_TYPEDEF << 24,
+            5,
+            0,
+            KIND_PTR << 24,
+            6,
+            0,
+            KIND_FUNC_PROTO << 24 | 5,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
             // 7: sched_info { run_delay at 8 }
-            name("sched_info"), KIND_STRUCT << 24 | 1, 16,
-            name("run_delay"), 0, 64,
+            name("sched_info"),
+            KIND_STRUCT << 24 | 1,
+            16,
+            name("run_delay"),
+            0,
+            64,
             // 8: pid { level at 4; numbers at 96 }
-            name("pid"), KIND_STRUCT << 24 | 2, 96,
-            name("level"), 0, 32,
-            name("numbers"), 0, 768,
+            name("pid"),
+            KIND_STRUCT << 24 | 2,
+            96,
+            name("level"),
+            0,
+            32,
+            name("numbers"),
+            0,
+            768,
             // 9: upid { nr at 0; ns at 8 }
-            name("upid"), KIND_STRUCT << 24 | 2, 16,
-            name("nr"), 0, 0,
-            name("ns"), 0, 64,
+            name("upid"),
+            KIND_STRUCT << 24 | 2,
+            16,
+            name("nr"),
+            0,
+            0,
+            name("ns"),
+            0,
+            64,
             // 10: pid_namespace { ns at 24 }
-            name("pid_namespace"), KIND_STRUCT << 24 | 1, 48,
-            name("ns"), 0, 192,
+            name("pid_namespace"),
+            KIND_STRUCT << 24 | 1,
+            48,
+            name("ns"),
+            0,
+            192,
             // 11: ns_common { inum at 16 }
-            name("ns_common"), KIND_STRUCT << 24 | 1, 24,
-            name("inum"), 0, 128,
+            name("ns_common"),
+            KIND_STRUCT << 24 | 1,
+            24,
+            name("inum"),
+            0,
+            128,
         ]
     }
 
@@ -310,10 +394,29 @@ mod tests {
     fn members_are_found_also_inside_anonymous_structs() {
         let layout = layout(&btf(&kernel(), NAMES)).unwrap();
         let expected = TaskLayout {
+<<<<<<< HEAD
             pid: 8, tgid: 12, state: 0, nvcsw: 16, nivcsw: 24, run_delay: 32, signal: 40, signal_live: 4,
             switch_has_state: 1, namespace: 0, thread_pid: 48, signal_tgid: 24, pid_level: 4,
             pid_numbers: 96, upid_nr: 0, upid_ns: 8, namespace_inum: 40,
             reserved: 0,
+=======
+            pid: 8,
+            tgid: 12,
+            state: 0,
+            nvcsw: 16,
+            run_delay: 32,
+            signal: 40,
+            signal_live: 4,
+            switch_has_state: 1,
+            namespace: 0,
+            thread_pid: 48,
+            signal_tgid: 24,
+            pid_level: 4,
+            pid_numbers: 96,
+            upid_nr: 0,
+            upid_ns: 8,
+            namespace_inum: 40,
+>>>>>>> tests
         };
         assert_eq!(layout, expected);
     }

@@ -87,11 +87,7 @@ pub(super) fn first_uprobe(
 }
 
 /// Loads and attaches a BTF tracepoint; it stays attached as long as `ebpf` lives.
-pub(super) fn tracepoint(
-    ebpf: &mut Ebpf,
-    btf: &Btf,
-    name: &'static str,
-) -> Result<(), ProbeError> {
+pub(super) fn tracepoint(ebpf: &mut Ebpf, btf: &Btf, name: &'static str) -> Result<(), ProbeError> {
     let program: &mut aya::programs::BtfTracePoint = ebpf
         .program_mut(name)
         .and_then(|program| program.try_into().ok())

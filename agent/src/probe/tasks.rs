@@ -29,8 +29,7 @@ impl Tasks {
         if !translated {
             return Ok(Self::Same);
         }
-        let refused =
-            |error| ProbeError::Program { program: PROGRAM, reason: chain(&error) };
+        let refused = |error| ProbeError::Program { program: PROGRAM, reason: chain(&error) };
         program(ebpf)?.load("task", btf).map_err(refused)?;
         Ok(Self::Translated(HashMap::new()))
     }

@@ -103,7 +103,9 @@ async fn daemon(settings: &AgentSettings) -> anyhow::Result<()> {
     match outcome {
         Ok(Ok(())) if joined.is_ok_and(|joined| joined.is_ok()) => Ok(()),
         Ok(Err(reason)) => Err(anyhow::Error::msg(reason)),
-        _ => bail!("the engine broke off; its last words are in the log. This is a bug in goroscope"),
+        _ => {
+            bail!("the engine broke off; its last words are in the log. This is a bug in goroscope")
+        }
     }
 }
 

@@ -183,7 +183,9 @@ impl Known {
             };
             if matches!(self.probing, Probing::Attached(_)) {
                 self.lease = Lease::take(file)
-                    .inspect_err(|error| tracing::debug!(%error, "no lease: probes will not linger"))
+                    .inspect_err(
+                        |error| tracing::debug!(%error, "no lease: probes will not linger"),
+                    )
                     .ok();
             }
         }

@@ -141,7 +141,13 @@ impl Engine {
             return None;
         }
         let reason = |pid| self.refused.get(pid).map_or("there is no such process", String::as_str);
-        Some(asked.iter().map(|pid| format!("process {pid}: {}", reason(pid))).collect::<Vec<_>>().join("\n"))
+        Some(
+            asked
+                .iter()
+                .map(|pid| format!("process {pid}: {}", reason(pid)))
+                .collect::<Vec<_>>()
+                .join("\n"),
+        )
     }
 
     /// Measures what a hit costs on this host.

@@ -9,9 +9,9 @@ pub(super) fn health(lost: Lost, seconds_per_hit: Option<f64>, started_at: f64) 
     let myself = Process::myself().ok();
     let stat = myself.as_ref().and_then(|process| process.stat().ok());
     #[expect(clippy::cast_precision_loss, reason = "2^53 ticks are a long time")]
-    let cpu_seconds = stat.as_ref().map_or(0.0, |stat| {
-        (stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64
-    });
+    let cpu_seconds = stat
+        .as_ref()
+        .map_or(0.0, |stat| (stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64);
     AgentHealth {
         lost,
         seconds_per_hit,

@@ -156,8 +156,7 @@ impl Engine {
         // `/proc/PID/exe` is gone when the main thread has ended, and so is the process's memory
         // for those who ask by its id; any living thread will do.
         let thread = self.proc.live_thread(pid).ok().flatten().unwrap_or(pid);
-        let exe: PathBuf =
-            self.proc.root().join(format!("{pid}/task/{thread}/exe"));
+        let exe: PathBuf = self.proc.root().join(format!("{pid}/task/{thread}/exe"));
         if self.settings.selection.only_pids().is_some() {
             let thread = NonZeroU32::new(thread.0).ok_or("process 0 has no memory")?;
             return known.attach_one(number, probes, &exe, thread).map(|one| Some(Some(one)));

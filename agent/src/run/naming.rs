@@ -17,8 +17,7 @@ const MAX_NAMES: usize = 16_384;
 
 /// Functions of the runtime that start goroutines of the program's own:
 /// <https://github.com/golang/go/blob/go1.26.6/src/runtime/traceback.go#L1384>.
-const USER_STARTS: [&str; 3] =
-    ["runtime.main", "runtime.corostart", "runtime.handleAsyncEvent"];
+const USER_STARTS: [&str; 3] = ["runtime.main", "runtime.corostart", "runtime.handleAsyncEvent"];
 
 /// The names of a binary's creation sites that have been looked up.
 #[derive(Debug, Default)]
@@ -109,7 +108,8 @@ mod tests {
 
     #[test]
     fn births_of_an_unread_function_go_to_the_only_one_of_the_statement() {
-        let folded = fold_unread(vec![counted(1, 0, 1, 0), counted(1, 7, 9, 10), counted(2, 8, 1, 1)]);
+        let folded =
+            fold_unread(vec![counted(1, 0, 1, 0), counted(1, 7, 9, 10), counted(2, 8, 1, 1)]);
         assert_eq!(folded, [counted(1, 7, 10, 10), counted(2, 8, 1, 1)]);
     }
 

@@ -1,4 +1,5 @@
 //! What the daemon is told.
+<<<<<<< HEAD
 
 use std::time::Duration;
 
@@ -16,6 +17,21 @@ pub enum ProbesMode {
 }
 
 /// What the daemon is told.
+=======
+use crate::{discover::selection::Selection, probe::Limits};
+use std::time::Duration;
+/// Whether uprobes are attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProbesMode {
+    /// a
+    Auto,
+    /// b
+    Always,
+    /// c
+    Off,
+}
+/// Settings.
+>>>>>>> tests
 #[derive(Clone, Debug)]
 pub struct AgentSettings {
     /// Which processes are watched.

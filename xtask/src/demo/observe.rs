@@ -79,10 +79,8 @@ impl Observer {
         };
         let live = sites.iter().map(|site| site.live).sum();
         let was = old.map_or(0, |(_, sites)| sites.iter().map(|site| site.live).sum());
-        let mut grown: Vec<(Site, f64)> = sites
-            .iter()
-            .map(|site| (site.clone(), growth(site.live, before(site))))
-            .collect();
+        let mut grown: Vec<(Site, f64)> =
+            sites.iter().map(|site| (site.clone(), growth(site.live, before(site)))).collect();
         grown.sort_by_key(|(site, _)| std::cmp::Reverse((site.live, site.created)));
         let seen = Observation {
             born: scrape.count("goroscope_goroutines_created_total", &pid)?,

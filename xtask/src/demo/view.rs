@@ -13,7 +13,8 @@ pub(super) fn block(title: &str, address: &str, seen: &Observation) -> String {
     let Observation { born, died, live, growth, .. } = seen;
     // Writing to a string does not fail.
     let _ = writeln!(text, "goroutines: {born} born, {died} died, {live} live ({growth:+.1}/s)\n");
-    let _ = writeln!(text, "{:>8} {:>10} {:>9} {:>9}  created at", "live", "growth/s", "born", "died");
+    let _ =
+        writeln!(text, "{:>8} {:>10} {:>9} {:>9}  created at", "live", "growth/s", "born", "died");
     for (site, growth) in seen.sites.iter().take(SITES) {
         let _ = writeln!(
             text,

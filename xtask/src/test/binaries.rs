@@ -79,8 +79,16 @@ fn binary(message: &str) -> Option<Binary> {
     let is = |kind: &str| kinds.iter().any(|value| value == kind);
     let folder = Path::new(message.get("manifest_path")?.as_str()?).parent()?.to_path_buf();
     let package = folder.file_name()?.to_str()?.to_owned();
-    let kind = if package == "tests" && is("test") { Kind::Kernel } else { Kind::Unit };
-    Some(Binary { kind, name: format!("{package}::{target}"), path, folder, may_be_empty: is("bin") })
+    // Of the integration tests one only reads the sources.
+    let kernel = package == "tests" && is("test") && target != "architecture";
+    let kind = if kernel { Kind::Kernel } else { Kind::Unit };
+    Some(Binary {
+        kind,
+        name: format!("{package}::{target}"),
+        path,
+        folder,
+        may_be_empty: is("bin"),
+    })
 }
 
 #[cfg(test)]

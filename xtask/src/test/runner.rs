@@ -82,10 +82,7 @@ impl Runner {
     }
 
     #[expect(clippy::type_complexity, reason = "used once, taken apart at once")]
-    fn start(
-        &self,
-        binary: &Binary,
-    ) -> Result<(Vec<String>, ExitStatus, Vec<(String, String)>)> {
+    fn start(&self, binary: &Binary) -> Result<(Vec<String>, ExitStatus, Vec<(String, String)>)> {
         fs::write(&self.skips, "").with_context(|| self.skips.display().to_string())?;
         let mut command = Command::new(&binary.path);
         command
@@ -94,6 +91,8 @@ impl Runner {
             .env("CARGO_MANIFEST_DIR", &binary.folder)
             .env(skip::FILE, &self.skips)
             .env("GOROSCOPE_BIN", &self.goroscope)
+            // A failed test says why in words.
+            .env("RUST_BACKTRACE", "0")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

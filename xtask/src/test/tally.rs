@@ -34,12 +34,7 @@ impl Tally {
         for failure in &self.failures {
             println!("failed: {failure}");
         }
-        println!(
-            "{} passed, {} failed, {} skipped",
-            self.passed,
-            self.failed,
-            self.skipped.len()
-        );
+        println!("{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped.len());
         // Nothing passed means that nothing was tested.
         if self.failed == 0 && self.passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
