@@ -23,7 +23,6 @@ use self::{
 /// Runs the command that the arguments name.
 #[must_use]
 pub fn main() -> ExitCode {
-<<<<<<< HEAD
     let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(error) => {
@@ -58,37 +57,6 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Man { folder } => {
             generate::man(folder.as_deref())?;
             Ok(ExitCode::SUCCESS)
-=======
-    let Command::Agent { pid, exe, cgroup, listen, log_format, v } = Command::parse();
-    let level = [tracing::Level::INFO, tracing::Level::DEBUG, tracing::Level::TRACE]
-        .into_iter()
-        .nth(v.into())
-        .unwrap_or(tracing::Level::TRACE);
-    let log = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr);
-    if log_format.as_deref() == Some("json") {
-        log.json().init()
-    } else {
-        log.init()
-    }
-    let criteria = Criteria { pids: pid, exes: exe, cgroups: cgroup };
-    let Ok(selection) = Selection::new(&criteria, &Criteria::default()) else {
-        return ExitCode::from(2);
-    };
-    let settings = AgentSettings {
-        selection,
-        listen,
-        probes: ProbesMode::Auto,
-        top_sites: 50,
-        limits: Limits::default(),
-        scan_interval: Duration::from_secs(10),
-        kernel_diagnostics: v > 1,
-    };
-    match crate::run::agent(&settings) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
->>>>>>> tests
         }
     }
 }

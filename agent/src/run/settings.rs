@@ -1,5 +1,4 @@
 //! What the daemon is told.
-<<<<<<< HEAD
 
 use std::time::Duration;
 
@@ -17,21 +16,6 @@ pub enum ProbesMode {
 }
 
 /// What the daemon is told.
-=======
-use crate::{discover::selection::Selection, probe::Limits};
-use std::time::Duration;
-/// Whether uprobes are attached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProbesMode {
-    /// a
-    Auto,
-    /// b
-    Always,
-    /// c
-    Off,
-}
-/// Settings.
->>>>>>> tests
 #[derive(Clone, Debug)]
 pub struct AgentSettings {
     /// Which processes are watched.
