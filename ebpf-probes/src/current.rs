@@ -7,7 +7,7 @@ use goroscope_ebpf_probes::{
     process::{FLAG_IGNORED, ProcessRef},
 };
 
-use crate::maps::{EVENTS, FREE_SLOTS, TGIDS, lost};
+use crate::maps::{EVENTS, FREE_SLOTS, Loss, TGIDS, lost};
 
 /// `BPF_NOEXIST`
 const NO_EXIST: u64 = 1;
@@ -35,7 +35,7 @@ pub(crate) fn slot(binary: u32) -> Option<u32> {
 #[inline(always)]
 fn first_hit(tgid: u32, binary: u32) -> Option<u32> {
     let Ok(Some(slot)) = FREE_SLOTS.pop() else {
-        lost(|losses| unsafe { &raw mut (*losses).processes });
+        lost(Loss::Process);
         return None;
     };
     let fresh = ProcessRef { slot, binary, flags: 0, reserved: 0 };
@@ -49,7 +49,7 @@ fn first_hit(tgid: u32, binary: u32) -> Option<u32> {
             }
             Some(_) => None,
             None => {
-                lost(|losses| unsafe { &raw mut (*losses).processes });
+                lost(Loss::Process);
                 None
             }
         };
@@ -69,7 +69,7 @@ pub(crate) fn send(
     fill: impl FnOnce(*mut Event),
 ) {
     let Some(mut entry) = EVENTS.reserve::<Event>(0) else {
-        lost(|losses| unsafe { &raw mut (*losses).events });
+        lost(Loss::Event);
         return;
     };
     let event = entry.as_mut_ptr();

@@ -3,6 +3,13 @@
 #![no_main]
 #![expect(unstable_features, reason = "inline assembly for BPF: the atomic add")]
 #![feature(asm_experimental_arch)]
+#![expect(
+    clippy::multiple_unsafe_ops_per_block,
+    clippy::cast_possible_truncation,
+    clippy::needless_borrows_for_generic_args,
+    reason = "a field of a map's value is two unsafe steps, registers are wider than what is in \
+              them, and a key that is borrowed is not copied onto the small stack once more"
+)]
 
 mod gdestroy;
 mod newproc;

@@ -51,10 +51,33 @@ pub(crate) fn add(counter: *mut u64, amount: u64) {
     }
 }
 
+/// What was lost.
+#[derive(Clone, Copy)]
+pub(crate) enum Loss {
+    /// [`Losses::processes`]
+    Process,
+    /// [`Losses::sites`]
+    Site,
+    /// [`Losses::threads`]
+    Thread,
+    /// [`Losses::events`]
+    Event,
+}
+
 /// Counts a loss.
 #[inline(always)]
-pub(crate) fn lost(field: impl FnOnce(*mut Losses) -> *mut u64) {
-    if let Some(losses) = LOSSES.get_ptr_mut(0) {
-        add(field(losses), 1);
-    }
+pub(crate) fn lost(what: Loss) {
+    let Some(losses) = LOSSES.get_ptr_mut(0) else {
+        return;
+    };
+    // SAFETY: a value of the map.
+    let counter = unsafe {
+        match what {
+            Loss::Process => &raw mut (*losses).processes,
+            Loss::Site => &raw mut (*losses).sites,
+            Loss::Thread => &raw mut (*losses).threads,
+            Loss::Event => &raw mut (*losses).events,
+        }
+    };
+    add(counter, 1);
 }

@@ -13,7 +13,7 @@ use goroscope_ebpf_probes::{process::FLAG_ADOPTED, sched::ThreadState};
 
 use crate::{
     followed,
-    maps::{TGIDS, THREADS, lost},
+    maps::{Loss, TGIDS, THREADS, lost},
     task::Task,
 };
 
@@ -33,7 +33,7 @@ pub(crate) fn sched_wakeup_new(ctx: BtfTracePointContext) -> i32 {
     let thread = ThreadState { slot: process.slot, ..ThreadState::default() };
     match THREADS.insert(&pid, &thread, 0) {
         Ok(()) => followed::mark(pid),
-        Err(_) => lost(|losses| unsafe { &raw mut (*losses).threads }),
+        Err(_) => lost(Loss::Thread),
     }
     trace!(&ctx, "process {} has a new thread {}", tgid, pid);
     0

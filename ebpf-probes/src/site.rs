@@ -2,7 +2,7 @@
 
 use goroscope_ebpf_probes::goroutine::{SiteCounts, SiteKey};
 
-use crate::maps::{GOROUTINES, SITES, add, lost};
+use crate::maps::{GOROUTINES, Loss, SITES, add, lost};
 
 /// `BPF_NOEXIST`
 const NO_EXIST: u64 = 1;
@@ -54,7 +54,7 @@ pub(crate) fn count_site(key: &SiteKey, happened: Happened) {
             1,
         ),
         None => {
-            lost(|losses| unsafe { &raw mut (*losses).sites });
+            lost(Loss::Site);
             if let Some(counts) = GOROUTINES.get_ptr_mut(key.slot) {
                 // SAFETY: a value of the map.
                 add(unsafe { &raw mut (*counts).site_losses }, 1);
