@@ -24,7 +24,7 @@ pub(super) fn measure() -> Result<String> {
     for round in 1..=ROUNDS {
         without.push(turn(&mut target)?);
 
-        let agent = Agent::start(&["--pid", &pid.to_string()])?;
+        let agent = Agent::start(&["--pid", &pid.to_string(), "--probes", "always"])?;
         agent.wait_probed(pid)?;
         let labels = pid.to_string();
         let labels = [("pid", labels.as_str())];
