@@ -10,5 +10,6 @@ pub mod read;
 pub mod model;
 pub mod serve;
 pub mod show;
+pub mod doctor;
 pub mod run;
 pub mod cli;

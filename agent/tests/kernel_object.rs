@@ -1,5 +1,13 @@
 //! The compiled kernel object keeps the rules that keep hosts alive.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
+    reason = "a test of an object that we built: what is not as expected must fail"
+)]
+
 use std::collections::BTreeMap;
 
 use object::{

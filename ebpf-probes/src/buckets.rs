@@ -13,7 +13,6 @@ pub const MIN_EXPONENT: i32 = -20;
 /// Delays above 2^`MAX_EXPONENT` s (16 s) fall into the last bucket, which has no upper bound.
 pub const MAX_EXPONENT: i32 = 4;
 /// Number of buckets: one below, four to each octave, one above.
-#[expect(clippy::cast_sign_loss, reason = "the range is positive")]
 pub const BUCKETS: usize = (MAX_EXPONENT - MIN_EXPONENT) as usize * PER_OCTAVE as usize + 2;
 
 /// 2^30 / 10^9 in 20 binary digits after the point: from nanoseconds to units of 2^-30 s.

@@ -41,12 +41,16 @@ pub struct ThreadState {
     /// `task_struct.sched_info.run_delay` when it last left the CPU, in nanoseconds: the delays up
     /// to there are counted. [`ThreadState::UNKNOWN`] before the first time.
     pub run_delay: u64,
+    /// `task_struct.nvcsw` then.
+    pub nvcsw: u64,
+    /// `task_struct.nivcsw` then.
+    pub nivcsw: u64,
     /// Slot of its process.
     pub slot: u32,
     /// Zero.
     pub reserved: u32,
 }
-const _: () = assert!(size_of::<ThreadState>() == 16);
+const _: () = assert!(size_of::<ThreadState>() == 32);
 
 impl ThreadState {
     /// Value of [`ThreadState::run_delay`] for a thread that was taken on while it lived.
@@ -79,6 +83,8 @@ pub struct TaskLayout {
     pub state: u32,
     /// `task_struct.nvcsw`
     pub nvcsw: u32,
+    /// `task_struct.nivcsw`
+    pub nivcsw: u32,
     /// `task_struct.sched_info.run_delay`
     pub run_delay: u32,
     /// `task_struct.signal`
@@ -104,7 +110,9 @@ pub struct TaskLayout {
     pub upid_ns: u32,
     /// `pid_namespace.ns.inum`
     pub namespace_inum: u32,
+    /// Zero.
+    pub reserved: u32,
 }
-const _: () = assert!(size_of::<TaskLayout>() == 64);
+const _: () = assert!(size_of::<TaskLayout>() == 72);
 
 plain!(SchedCounts, ThreadState, TaskLayout);

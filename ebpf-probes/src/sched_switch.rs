@@ -62,18 +62,30 @@ fn left(ctx: &BtfTracePointContext, running: &Running) {
     let Some(counts) = SCHED.get_ptr_mut(thread.slot) else {
         return;
     };
-    // The kernel counts a switch before it tells of it.
-    let voluntary = prev.nvcsw() != running.nvcsw;
-    // SAFETY: a value of the map.
-    let counter = unsafe {
-        if voluntary { &raw mut (*counts).voluntary } else { &raw mut (*counts).preempted }
+    // The kernel counts a switch before it tells of it. What it did not tell of (a few switches are
+    // missed while some other tracer comes or goes) is in its counts at the next one.
+    let now = ThreadState {
+        run_delay: prev.run_delay(),
+        nvcsw: prev.nvcsw(),
+        nivcsw: prev.nivcsw(),
+        ..*thread
     };
-    add(counter, 1);
-    let run_delay = prev.run_delay();
-    let before = thread.run_delay;
-    thread.run_delay = run_delay;
-    if before != ThreadState::UNKNOWN {
-        waited(counts, run_delay.wrapping_sub(before));
+    let (voluntary, preempted) = if thread.run_delay == ThreadState::UNKNOWN {
+        let voluntary = now.nvcsw != running.nvcsw;
+        (u64::from(voluntary), u64::from(!voluntary))
+    } else {
+        waited(counts, now.run_delay.wrapping_sub(thread.run_delay));
+        (now.nvcsw.wrapping_sub(thread.nvcsw), now.nivcsw.wrapping_sub(thread.nivcsw))
+    };
+    *thread = now;
+    // SAFETY: values of the map.
+    unsafe {
+        if voluntary != 0 {
+            add(&raw mut (*counts).voluntary, voluntary);
+        }
+        if preempted != 0 {
+            add(&raw mut (*counts).preempted, preempted);
+        }
     }
     let state = if task::switch_has_state() { ctx.arg::<u64>(3) as u32 } else { prev.state() };
     if state & DEAD != 0 {

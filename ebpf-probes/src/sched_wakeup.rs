@@ -30,7 +30,7 @@ pub(crate) fn sched_wakeup_new(ctx: BtfTracePointContext) -> i32 {
         return 0;
     }
     let pid = task.pid();
-    let thread = ThreadState { run_delay: 0, slot: process.slot, reserved: 0 };
+    let thread = ThreadState { slot: process.slot, ..ThreadState::default() };
     match THREADS.insert(&pid, &thread, 0) {
         Ok(()) => followed::mark(pid),
         Err(_) => lost(|losses| unsafe { &raw mut (*losses).threads }),

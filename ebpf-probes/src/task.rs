@@ -20,6 +20,7 @@ static TASK_LAYOUT: TaskLayout = TaskLayout {
     tgid: 0,
     state: 0,
     nvcsw: 0,
+    nivcsw: 0,
     run_delay: 0,
     signal: 0,
     signal_live: 0,
@@ -32,6 +33,7 @@ static TASK_LAYOUT: TaskLayout = TaskLayout {
     upid_nr: 0,
     upid_ns: 0,
     namespace_inum: 0,
+    reserved: 0,
 };
 
 /// One of the offsets.
@@ -131,7 +133,14 @@ impl Task {
         unsafe { ptr::read_volatile(self.0.byte_add(offset(&TASK_LAYOUT.state)).cast()) }
     }
 
-    /// Number of voluntary switches, this one included.
+    /// Number of switches that were not voluntary; this one included, where it is one.
+    #[inline(always)]
+    pub(crate) fn nivcsw(self) -> u64 {
+        // SAFETY: as above.
+        unsafe { ptr::read_volatile(self.0.byte_add(offset(&TASK_LAYOUT.nivcsw)).cast()) }
+    }
+
+    /// Number of voluntary switches; this one included, where it is one.
     #[inline(always)]
     pub(crate) fn nvcsw(self) -> u64 {
         // SAFETY: as above.

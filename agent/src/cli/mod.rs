@@ -1,65 +1,62 @@
 //! The commands.
 
-use std::{process::ExitCode, time::Duration};
+use std::process::ExitCode;
 
-use clap::Parser;
+mod value;
+mod failure;
+mod config;
+mod args;
+mod settings;
+mod logging;
 
-use crate::{
-    discover::selection::{Criteria, Selection},
-    probe::Limits,
-    run::settings::{AgentSettings, ProbesMode},
+mod agent;
+mod ps;
+mod doctor;
+mod generate;
+
+use self::{
+    args::{Cli, Command},
+    config::Config,
+    logging::Usual,
 };
-
-#[derive(Parser)]
-enum Command {
-    Agent {
-        #[arg(long)]
-        pid: Vec<u32>,
-        #[arg(long)]
-        exe: Vec<String>,
-        #[arg(long)]
-        cgroup: Vec<String>,
-        #[arg(long, default_value = "127.0.0.1:4676")]
-        listen: Vec<String>,
-        #[arg(long)]
-        log_format: Option<String>,
-        #[arg(short, action = clap::ArgAction::Count)]
-        v: u8,
-    },
-}
 
 /// Runs the command that the arguments name.
 #[must_use]
 pub fn main() -> ExitCode {
-    let Command::Agent { pid, exe, cgroup, listen, log_format, v } = Command::parse();
-    let level = [tracing::Level::INFO, tracing::Level::DEBUG, tracing::Level::TRACE]
-        .into_iter()
-        .nth(v.into())
-        .unwrap_or(tracing::Level::TRACE);
-    let log = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr);
-    if log_format.as_deref() == Some("json") {
-        log.json().init()
-    } else {
-        log.init()
-    }
-    let criteria = Criteria { pids: pid, exes: exe, cgroups: cgroup };
-    let Ok(selection) = Selection::new(&criteria, &Criteria::default()) else {
-        return ExitCode::from(2);
-    };
-    let settings = AgentSettings {
-        selection,
-        listen,
-        probes: ProbesMode::Auto,
-        top_sites: 50,
-        limits: Limits::default(),
-        scan_interval: Duration::from_secs(10),
-        kernel_diagnostics: v > 1,
-    };
-    match crate::run::agent(&settings) {
-        Ok(()) => ExitCode::SUCCESS,
+    let cli = match Cli::read() {
+        Ok(cli) => cli,
         Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            // Where nobody reads there is nobody to tell.
+            let _ = error.print();
+            return u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from);
+        }
+    };
+    run(cli).unwrap_or_else(|error| failure::report(&error))
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let config = cli.global.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
+    let log = settings::log(&cli.global, &config);
+    let usual = if matches!(cli.command, Command::Agent(_)) { Usual::Info } else { Usual::Warn };
+    let level = logging::level(log.verbosity, usual);
+    logging::start(log, level);
+    match cli.command {
+        Command::Agent(args) => {
+            let diagnostics = level >= tracing::level_filters::LevelFilter::TRACE;
+            agent::run(&settings::agent(&args, &config, diagnostics)?)
+        }
+        Command::Ps(args) => ps::run(
+            &settings::selection(&args.selection, &config)?,
+            settings::output(&args.output, &config),
+        ),
+        Command::Doctor(args) => doctor::run(settings::output(&args, &config)),
+        Command::Completions { shell } => {
+            generate::completions(shell)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Man { folder } => {
+            generate::man(folder.as_deref())?;
+            Ok(ExitCode::SUCCESS)
         }
     }
 }

@@ -56,8 +56,8 @@ impl Events {
             .ok_or(ProbeError::Missing(EVENTS))
     }
 
-    /// The next event, if there is one.
-    pub fn next(&mut self) -> Option<Event> {
+    /// Takes the next event, if there is one.
+    pub fn take(&mut self) -> Option<Event> {
         loop {
             let item = self.0.next()?;
             if let Some(event) = decode(&item) {

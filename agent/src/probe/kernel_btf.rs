@@ -89,6 +89,7 @@ fn layout(bytes: &[u8]) -> Result<TaskLayout, KernelBtfError> {
         tgid: member(task, "tgid")?,
         state,
         nvcsw: member(task, "nvcsw")?,
+        nivcsw: member(task, "nivcsw")?,
         run_delay: member(task, "sched_info")? + member(sched_info, "run_delay")?,
         signal: member(task, "signal")?,
         signal_live: member(signal, "live")?,
@@ -102,6 +103,7 @@ fn layout(bytes: &[u8]) -> Result<TaskLayout, KernelBtfError> {
         upid_nr: member(upid, "nr")?,
         upid_ns: member(upid, "ns")?,
         namespace_inum: member(namespace, "ns")? + member(common, "inum")?,
+        reserved: 0,
     })
 }
 
@@ -250,7 +252,8 @@ mod tests {
         let types: Vec<u8> = types.iter().flat_map(|word| word.to_le_bytes()).collect();
         let mut bytes = MAGIC.to_le_bytes().to_vec();
         bytes.extend([1, 0]);
-        for word in [24, 0, types.len() as u32, types.len() as u32, names.len() as u32] {
+        let length = |of: &[u8]| u32::try_from(of.len()).unwrap();
+        for word in [24, 0, length(&types), length(&types), length(names)] {
             bytes.extend(word.to_le_bytes());
         }
         bytes.extend(types);
@@ -258,11 +261,12 @@ mod tests {
         bytes
     }
 
-    const NAMES: &[u8] = b"\0task_struct\0signal_struct\0pid\0tgid\0__state\0nvcsw\0sched_info\0run_delay\0signal\0live\0thread_pid\0pids\0upid\0pid_namespace\0ns_common\0level\0numbers\0nr\0ns\0inum\0btf_trace_sched_switch\0";
+    const NAMES: &[u8] = b"\0task_struct\0signal_struct\0pid\0tgid\0__state\0nvcsw\0nivcsw\0sched_info\0run_delay\0signal\0live\0thread_pid\0pids\0upid\0pid_namespace\0ns_common\0level\0numbers\0nr\0ns\0inum\0btf_trace_sched_switch\0";
 
     fn name(of: &str) -> u32 {
         let needle = format!("\0{of}\0");
-        1 + NAMES.windows(needle.len()).position(|part| part == needle.as_bytes()).unwrap() as u32
+        let at = NAMES.windows(needle.len()).position(|part| part == needle.as_bytes());
+        u32::try_from(at.unwrap() + 1).unwrap()
     }
 
     fn kernel() -> Vec<u32> {
@@ -286,10 +290,10 @@ mod tests {
             name("signal"),
             0,
             320,
-            // 2: struct { pid; tgid; nvcsw }
+            // 2: struct { pid; tgid; nvcsw; nivcsw }
             0,
-            KIND_STRUCT << 24 | 3,
-            16,
+            KIND_STRUCT << 24 | 4,
+            20,
             name("pid"),
             0,
             0,
@@ -299,6 +303,9 @@ mod tests {
             name("nvcsw"),
             0,
             64,
+            name("nivcsw"),
+            0,
+            128,
             // 3: signal_struct { live at 4; pids at 16 }
             name("signal_struct"),
             KIND_STRUCT << 24 | 2,
@@ -381,6 +388,7 @@ mod tests {
             tgid: 12,
             state: 0,
             nvcsw: 16,
+            nivcsw: 24,
             run_delay: 32,
             signal: 40,
             signal_live: 4,
@@ -393,6 +401,7 @@ mod tests {
             upid_nr: 0,
             upid_ns: 8,
             namespace_inum: 40,
+            reserved: 0,
         };
         assert_eq!(layout, expected);
     }

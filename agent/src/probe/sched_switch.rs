@@ -50,7 +50,8 @@ impl SchedTables {
 
     /// Follows a thread, unless it is followed already; `Ok(false)` where there is no room.
     pub(super) fn follow(&mut self, tid: u32, slot: Slot) -> Result<bool, ProbeError> {
-        let state = ThreadState { run_delay: ThreadState::UNKNOWN, slot: slot.0, reserved: 0 };
+        let state =
+            ThreadState { run_delay: ThreadState::UNKNOWN, slot: slot.0, ..ThreadState::default() };
         /// `BPF_NOEXIST`: the kernel's side may have been first, and knows more.
         const NO_EXIST: u64 = 1;
         match self.threads.insert(tid, state, NO_EXIST) {

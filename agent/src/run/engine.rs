@@ -194,7 +194,7 @@ impl Engine {
         let Some(mut events) = self.events.take() else {
             return;
         };
-        while let Some(event) = events.next() {
+        while let Some(event) = events.take() {
             self.handle(&event);
         }
         self.events = Some(events);

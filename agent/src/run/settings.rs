@@ -1,31 +1,37 @@
 //! What the daemon is told.
-use crate::{discover::selection::Selection, probe::Limits};
+
 use std::time::Duration;
+
+use crate::{discover::selection::Selection, probe::Limits};
+
 /// Whether uprobes are attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbesMode {
-    /// a
+    /// While they stay within the budget.
     Auto,
-    /// b
+    /// Whatever they cost.
     Always,
-    /// c
+    /// Never.
     Off,
 }
-/// Settings.
+
+/// What the daemon is told.
 #[derive(Clone, Debug)]
 pub struct AgentSettings {
-    /// s
+    /// Which processes are watched.
     pub selection: Selection,
-    /// l
+    /// Where HTTP is served: `HOST:PORT`, or `unix:PATH`.
     pub listen: Vec<String>,
-    /// p
+    /// Whether uprobes are attached.
     pub probes: ProbesMode,
-    /// t
+    /// What the uprobes may cost a target, in percent of one core.
+    pub probe_budget: f64,
+    /// Most creation sites of a process that get series of their own.
     pub top_sites: usize,
-    /// m
+    /// Sizes of the kernel's tables.
     pub limits: Limits,
-    /// i
+    /// Time between two looks at all processes.
     pub scan_interval: Duration,
-    /// Whether diagnostics
+    /// The kernel programs tell what they do.
     pub kernel_diagnostics: bool,
 }

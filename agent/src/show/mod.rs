@@ -1,1 +1,5 @@
-//! Placeholder.
+//! What is shown on a terminal.
+
+pub mod escape;
+pub mod paint;
+pub mod table;

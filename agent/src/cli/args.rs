@@ -1,0 +1,310 @@
+//! The commands and their options: help, completions and man pages come from here.
+
+use std::path::PathBuf;
+
+use clap::{
+    ArgAction, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand,
+    parser::ValueSource,
+};
+use clap_complete::Shell;
+
+use super::{
+    config::{MaxProcesses, MaxSites, TopSites},
+    value::{Interval, LogFormat, Output, Percent, PidValue, Probes, Text},
+};
+
+/// Watches the Go processes of this host from outside: goroutines by creation site, and how long
+/// threads wait for a CPU
+#[derive(Debug, Parser)]
+#[command(
+    name = "goroscope",
+    version,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Options are also read from the environment (GOROSCOPE_…) and from a YAML file \
+                  (--config); options win over the environment, and that over the file.\n\n\
+                  Exit status: 0 done, 1 failed, 2 wrong usage."
+)]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "General")]
+pub(super) struct Global {
+    /// YAML file with the options' names as keys (with _ for -)
+    #[arg(
+        long,
+        value_name = "FILE",
+        global = true,
+        env = "GOROSCOPE_CONFIG",
+        hide_env_values = true
+    )]
+    pub(super) config: Option<PathBuf>,
+    /// More on stderr; twice for what the eBPF programs have to say
+    #[arg(short, long, action = ArgAction::Count, global = true, env = "GOROSCOPE_VERBOSE", hide_env_values = true)]
+    pub(super) verbose: u8,
+    /// Less on stderr: errors only; twice for nothing
+    #[arg(short, long, action = ArgAction::Count, global = true, env = "GOROSCOPE_QUIET", hide_env_values = true)]
+    pub(super) quiet: u8,
+    /// Form of the log on stderr [default: text]
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        global = true,
+        env = "GOROSCOPE_LOG_FORMAT",
+        hide_env_values = true
+    )]
+    pub(super) log_format: Option<LogFormat>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// The daemon: watches, and serves metrics over HTTP
+    #[command(after_help = "Examples:\n  \
+        goroscope agent\n  \
+        goroscope agent --exe '/opt/shop/*' --exclude-exe '*/migrate'\n  \
+        goroscope agent --cgroup /kubepods.slice --listen 0.0.0.0:4676\n  \
+        goroscope agent --pid 4242 --probes off\n  \
+        GOROSCOPE_LISTEN=unix:/run/goroscope.sock goroscope agent --config /etc/goroscope.yaml")]
+    Agent(Box<AgentArgs>),
+    /// Lists the Go processes in sight, and how well each can be watched
+    #[command(after_help = "Examples:\n  \
+        goroscope ps\n  \
+        goroscope ps --cgroup /system.slice\n  \
+        goroscope ps --pid 4242 --output json")]
+    Ps(Box<PsArgs>),
+    /// Tells what this host allows, what is missing, and how to get it
+    #[command(
+        after_help = "Exit status: 0 where every check passes or warns, 1 where one fails.\n\n\
+        Examples:\n  \
+        goroscope doctor\n  \
+        goroscope doctor --output json"
+    )]
+    Doctor(OutputArgs),
+    /// Prints a script that completes the command line
+    #[command(after_help = "Examples:\n  \
+        goroscope completions bash > /etc/bash_completion.d/goroscope\n  \
+        goroscope completions zsh > \"${fpath[1]}/_goroscope\"")]
+    Completions {
+        /// The shell it is for
+        shell: Shell,
+    },
+    /// Prints the man page, or writes those of all commands to a folder
+    #[command(after_help = "Examples:\n  \
+        goroscope man | man -l -\n  \
+        goroscope man /usr/local/share/man/man1")]
+    Man {
+        /// Folder for the pages of all commands
+        folder: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(
+    next_help_heading = "Which processes (all, where none is given; kinds are joined by \"or\")"
+)]
+pub(super) struct SelectionArgs {
+    /// This process
+    #[arg(
+        long,
+        value_name = "PID",
+        value_delimiter = ',',
+        env = "GOROSCOPE_PID",
+        hide_env_values = true
+    )]
+    pub(super) pid: Vec<PidValue>,
+    /// Those with such an executable: the path, * goes over slashes; without a slash, the name
+    #[arg(long, value_name = "GLOB", env = "GOROSCOPE_EXE", hide_env_values = true)]
+    pub(super) exe: Vec<Text>,
+    /// Those in this cgroup or below it
+    #[arg(long, value_name = "PREFIX", env = "GOROSCOPE_CGROUP", hide_env_values = true)]
+    pub(super) cgroup: Vec<Text>,
+    /// But not this process
+    #[arg(
+        long,
+        value_name = "PID",
+        value_delimiter = ',',
+        env = "GOROSCOPE_EXCLUDE_PID",
+        hide_env_values = true
+    )]
+    pub(super) exclude_pid: Vec<PidValue>,
+    /// But not those with such an executable
+    #[arg(long, value_name = "GLOB", env = "GOROSCOPE_EXCLUDE_EXE", hide_env_values = true)]
+    pub(super) exclude_exe: Vec<Text>,
+    /// But not those in this cgroup
+    #[arg(long, value_name = "PREFIX", env = "GOROSCOPE_EXCLUDE_CGROUP", hide_env_values = true)]
+    pub(super) exclude_cgroup: Vec<Text>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AgentArgs {
+    #[command(flatten)]
+    pub(super) selection: SelectionArgs,
+    #[command(flatten)]
+    pub(super) daemon: DaemonArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "The daemon")]
+pub(super) struct DaemonArgs {
+    /// Where to serve HTTP: HOST:PORT or unix:PATH; repeatable [default: 127.0.0.1:4676]
+    #[arg(
+        long,
+        value_name = "ADDR",
+        value_delimiter = ',',
+        env = "GOROSCOPE_LISTEN",
+        hide_env_values = true
+    )]
+    pub(super) listen: Vec<Text>,
+    /// Whether to attach uprobes [default: auto]
+    #[arg(long, value_name = "MODE", env = "GOROSCOPE_PROBES", hide_env_values = true)]
+    pub(super) probes: Option<Probes>,
+    /// What uprobes may cost a target, in percent of one core [default: 1]
+    #[arg(long, value_name = "PERCENT", env = "GOROSCOPE_PROBE_BUDGET", hide_env_values = true)]
+    pub(super) probe_budget: Option<Percent>,
+    /// Creation sites of a process with series of their own; the rest is summed up as "other"
+    /// [default: 50]
+    #[arg(long, value_name = "K", env = "GOROSCOPE_TOP_SITES", hide_env_values = true)]
+    pub(super) top_sites: Option<TopSites>,
+    /// Processes watched at once [default: 4096]
+    #[arg(long, value_name = "N", env = "GOROSCOPE_MAX_PROCESSES", hide_env_values = true)]
+    pub(super) max_processes: Option<MaxProcesses>,
+    /// Creation sites counted at once, of all processes together [default: 32768]
+    #[arg(long, value_name = "N", env = "GOROSCOPE_MAX_SITES", hide_env_values = true)]
+    pub(super) max_sites: Option<MaxSites>,
+    /// Time between two looks at all processes; starts and ends are seen at once [default: 10s]
+    #[arg(long, value_name = "TIME", env = "GOROSCOPE_SCAN_INTERVAL", hide_env_values = true)]
+    pub(super) scan_interval: Option<Interval>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PsArgs {
+    #[command(flatten)]
+    pub(super) selection: SelectionArgs,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(super) struct OutputArgs {
+    /// Form of the output [default: table]
+    #[arg(short, long, value_name = "FORM", env = "GOROSCOPE_OUTPUT", hide_env_values = true)]
+    pub(super) output: Option<Output>,
+}
+
+impl Cli {
+    /// From the command line and the environment.
+    pub(super) fn read() -> Result<Self, clap::Error> {
+        Self::from_matches(&Self::command().try_get_matches()?)
+    }
+
+    fn from_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut cli = Self::from_arg_matches(matches)?;
+        let selection = match &mut cli.command {
+            Command::Agent(args) => Some(&mut args.selection),
+            Command::Ps(args) => Some(&mut args.selection),
+            _ => None,
+        };
+        if let (Some(selection), Some((_, matches))) = (selection, matches.subcommand()) {
+            for (id, values) in [
+                ("exe", &mut selection.exe),
+                ("cgroup", &mut selection.cgroup),
+                ("exclude_exe", &mut selection.exclude_exe),
+                ("exclude_cgroup", &mut selection.exclude_cgroup),
+            ] {
+                // An environment variable holds a list, an option one value with all its commas.
+                if matches.value_source(id) == Some(ValueSource::EnvVariable) {
+                    *values = values.iter().flat_map(|text| split(&text.0)).collect();
+                }
+            }
+        }
+        Ok(cli)
+    }
+}
+
+/// At commas, but for those within braces, which are part of a glob.
+fn split(list: &str) -> Vec<Text> {
+    let mut depth = 0_usize;
+    let parts = list.split(|c| {
+        match c {
+            '{' => depth = depth.saturating_add(1),
+            '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        c == ',' && depth == 0
+    });
+    let parts = parts.map(str::trim).filter(|part| !part.is_empty());
+    parts.map(|part| Text(part.to_owned())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn definitions_agree_with_one_another() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_option_has_a_variable_of_its_name() {
+        for command in Cli::command().get_subcommands() {
+            if !matches!(command.get_name(), "agent" | "ps" | "doctor") {
+                continue;
+            }
+            for argument in command.get_arguments().filter(|argument| argument.get_id() != "help") {
+                let name = argument.get_long().unwrap().replace('-', "_").to_uppercase();
+                let variable = argument.get_env().and_then(|name| name.to_str());
+                assert_eq!(variable, Some(format!("GOROSCOPE_{name}").as_str()));
+            }
+        }
+    }
+
+    #[test]
+    fn commands_have_examples() {
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Examples:\n  goroscope "), "{}", command.get_name());
+        }
+    }
+
+    #[test]
+    fn lists_in_variables() {
+        let texts = |list| split(list).into_iter().map(|text| text.0).collect::<Vec<_>>();
+        assert_eq!(texts("/a, /b/{c,d},,/e"), ["/a", "/b/{c,d}", "/e"]);
+        assert_eq!(texts("}a,b"), ["}a", "b"]);
+        assert_eq!(texts(""), Vec::<String>::new());
+    }
+
+    #[test]
+    fn repeated_options() {
+        let cli = Cli::try_parse_from([
+            "goroscope",
+            "agent",
+            "--pid",
+            "1",
+            "--pid",
+            "2,3",
+            "--exe",
+            "/a,b",
+            "--exe",
+            "/c",
+            "-vv",
+            "--listen",
+            "unix:/x",
+            "--listen",
+            "127.0.0.1:1",
+        ])
+        .unwrap();
+        let Command::Agent(args) = cli.command else { panic!("not agent") };
+        assert_eq!(args.selection.pid.len(), 3);
+        assert_eq!(args.selection.exe, [Text("/a,b".into()), Text("/c".into())]);
+        assert_eq!(args.daemon.listen.len(), 2);
+        assert_eq!(cli.global.verbose, 2);
+    }
+}

@@ -1,0 +1,333 @@
+//! `goroscope ps`
+
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+use super::{failure::Failure, value::Output};
+use crate::{
+    discover::{
+        error::DiscoverError,
+        proc_fs::ProcFs,
+        scan::{Candidate, scan},
+        selection::Selection,
+    },
+    doctor::{self, Host, Verdict},
+    inspect::{self, Binary, InspectError},
+    model::{
+        json::ProcessJson,
+        process::{BinaryFacts, Process},
+        watch::Watch,
+    },
+    show::{
+        escape::{NAME_LIMIT, PATH_LIMIT, escape, escape_json},
+        table::{Align, Table, terminal_width},
+    },
+};
+
+/// Without these probes cannot be attached to anything.
+const NEEDED_FOR_PROBES: [&str; 4] = ["kernel", "bpf", "uprobes", "uprobe permission"];
+
+pub(super) fn run(selection: &Selection, output: Output) -> anyhow::Result<ExitCode> {
+    let procfs = ProcFs::new("/proc");
+    let found = scan(&procfs, selection)?;
+    let listing = Listing::new(&procfs, selection, found.candidates, found.failures);
+    if listing.processes.is_empty()
+        && (selection.only_pids().is_some() || !listing.refused.is_empty())
+    {
+        if listing.refused.is_empty() {
+            let failure =
+                Failure::new("what was asked for by its id is excluded, or is goroscope itself");
+            return Err(failure.hint("leave out the --exclude-… option that it meets").into());
+        }
+        for failure in listing.refused {
+            failure.print();
+        }
+        return Ok(ExitCode::FAILURE);
+    }
+    for failure in listing.refused {
+        tracing::warn!("{failure}");
+    }
+    if listing.hidden > 0 {
+        tracing::warn!(
+            "{} processes could not be looked at; run as root, or with CAP_SYS_PTRACE",
+            listing.hidden
+        );
+    }
+    let text = match output {
+        Output::Table => table(&listing.processes).render(terminal_width(&io::stdout())),
+        Output::Json => {
+            let json: Vec<ProcessJson<'_>> =
+                listing.processes.iter().map(ProcessJson::from).collect();
+            escape_json(&serde_json::to_string_pretty(&json)?) + "\n"
+        }
+    };
+    io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What is shown, and what is said about what is not.
+#[derive(Default)]
+struct Listing {
+    processes: Vec<Process>,
+    /// Processes asked for by their ids.
+    refused: Vec<Failure>,
+    /// Number of other processes that this user may not look at.
+    hidden: usize,
+}
+
+impl Listing {
+    fn new(
+        procfs: &ProcFs,
+        selection: &Selection,
+        candidates: Vec<Candidate>,
+        failures: Vec<DiscoverError>,
+    ) -> Self {
+        let mut listing = Self::default();
+        let refusal = probe_refusal(&Host::this());
+        for error in failures {
+            listing.leave_out(selection, error);
+        }
+        for candidate in candidates {
+            let pid = candidate.id.pid;
+            let file = match procfs.open_exe(pid) {
+                Ok(file) => file,
+                Err(error) => {
+                    listing.leave_out(selection, error);
+                    continue;
+                }
+            };
+            let inspected = inspect::inspect(file);
+            // Its id may be another's by now, whose executable was opened then.
+            if procfs.is_gone(candidate.id) {
+                let path = procfs.root().join(pid.to_string());
+                listing.leave_out(selection, DiscoverError::Gone { pid, path });
+                continue;
+            }
+            match inspected {
+                Ok(binary) => {
+                    listing.processes.push(process(procfs, candidate, &binary, refusal.as_deref()));
+                }
+                Err(error) if selection.names(pid) => {
+                    listing.refused.push(not_inspected(&candidate, &error));
+                }
+                Err(error) => tracing::debug!(
+                    pid = pid.0,
+                    exe = escape(&candidate.exe.path.to_string_lossy(), PATH_LIMIT),
+                    "left out: {error}"
+                ),
+            }
+        }
+        listing
+    }
+
+    fn leave_out(&mut self, selection: &Selection, error: DiscoverError) {
+        let pid = match &error {
+            DiscoverError::Gone { pid, .. }
+            | DiscoverError::NotPermitted { pid, .. }
+            | DiscoverError::KernelThread { pid }
+            | DiscoverError::Thread { pid, .. }
+            | DiscoverError::NotRegular { pid, .. }
+            | DiscoverError::Malformed { pid, .. }
+            | DiscoverError::Io { pid, .. } => Some(*pid),
+            DiscoverError::Host { .. } => None,
+        };
+        if pid.is_some_and(|pid| selection.names(pid)) {
+            self.refused.push(Failure::new(error.to_string()).hint(hint(&error)));
+        } else if matches!(error, DiscoverError::NotPermitted { .. }) {
+            self.hidden = self.hidden.saturating_add(1);
+        } else {
+            tracing::debug!("left out: {error}");
+        }
+    }
+}
+
+fn hint(error: &DiscoverError) -> &'static str {
+    match error {
+        DiscoverError::NotPermitted { .. } => {
+            "run as root, or with CAP_SYS_PTRACE; `goroscope doctor` tells what is missing"
+        }
+        DiscoverError::KernelThread { .. } => "the kernel's own threads run no Go",
+        DiscoverError::Thread { .. } => "give the id of the process",
+        _ => "`goroscope ps` lists the Go processes in sight",
+    }
+}
+
+fn not_inspected(candidate: &Candidate, error: &InspectError) -> Failure {
+    let (pid, exe) = (candidate.id.pid, candidate.exe.path.display());
+    match error {
+        InspectError::NotGo | InspectError::NotElf => {
+            Failure::new(format!("process {pid} ({exe}) is not a Go program"))
+                .hint("`goroscope ps` lists the Go processes in sight")
+        }
+        _ => Failure::new(format!("cannot look into process {pid} ({exe}): {error}"))
+            .hint("the file is damaged, or not made by Go's own linker"),
+    }
+}
+
+/// Why no probe can be attached to anything here.
+fn probe_refusal(host: &Host) -> Option<String> {
+    let report = doctor::run(host);
+    let needed = |name| NEEDED_FOR_PROBES.contains(&name);
+    let failed = report
+        .checks
+        .into_iter()
+        .find(|check| check.verdict == Verdict::Fail && needed(check.name))?;
+    Some(format!("{}: {}; see `goroscope doctor`", failed.name, failed.found))
+}
+
+fn process(
+    procfs: &ProcFs,
+    candidate: Candidate,
+    binary: &Binary,
+    refusal: Option<&str>,
+) -> Process {
+    let facts = &binary.facts;
+    let probes = match (refusal, &binary.probe_points) {
+        (Some(reason), _) => Watch::Failed(reason.to_owned()),
+        (None, Err(error)) => Watch::Failed(error.to_string()),
+        (None, Ok(_)) => Watch::Ok,
+    };
+    Process {
+        id: candidate.id,
+        started_at: procfs.started_at(candidate.id.start).unwrap_or_default(),
+        exe: candidate.exe.path.to_string_lossy().into_owned(),
+        comm: candidate.comm,
+        binary: Some(BinaryFacts {
+            go_version: facts.go_version.clone(),
+            module: facts.module.clone(),
+            build_id: facts.build_id.clone(),
+            arch: facts.arch.to_string(),
+            stripped: facts.stripped,
+            pie: facts.pie,
+            dwarf: facts.dwarf,
+        }),
+        threads: Some(candidate.threads),
+        goroutines: None,
+        counts: None,
+        sites: Vec::new(),
+        site_losses: 0,
+        sched: None,
+        runtime: Watch::Off,
+        probes,
+        origin: procfs.origin(candidate.id.pid),
+        probe_hits: 0,
+        probes_attached: 0,
+    }
+}
+
+fn table(processes: &[Process]) -> Table {
+    let mut table = Table::new(&[
+        ("PID", Align::Right),
+        ("GO", Align::Left),
+        ("ARCH", Align::Left),
+        ("GOROUTINES", Align::Right),
+        ("THREADS", Align::Right),
+        ("PROBES", Align::Left),
+        ("UNIT/CONTAINER", Align::Left),
+        ("EXE", Align::Left),
+    ]);
+    let name = |text: &str| escape(text, NAME_LIMIT);
+    let number = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |n| n.to_string());
+    for process in processes {
+        let binary = process.binary.as_ref();
+        let version = binary.map_or("-", |binary| {
+            binary.go_version.strip_prefix("go").unwrap_or(&binary.go_version)
+        });
+        table.row(vec![
+            process.id.pid.to_string(),
+            name(version),
+            name(binary.map_or("-", |binary| &binary.arch)),
+            number(process.goroutines),
+            number(process.threads),
+            name(process.probes.as_str()),
+            name(whose(process)),
+            escape(&process.exe, PATH_LIMIT),
+        ]);
+    }
+    table
+}
+
+/// The unit, or the name of the container, or the part of its id that people use.
+fn whose(process: &Process) -> &str {
+    const SHORT_ID: usize = 12;
+    let origin = &process.origin;
+    let id = origin.container_id.as_deref().map(|id| id.get(..SHORT_ID).unwrap_or(id));
+    let pod = origin.pod.as_deref();
+    pod.or(origin.container.as_deref()).or(id).or(origin.unit.as_deref()).unwrap_or("-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::discover::{
+        executable::Exe,
+        identity::{Pid, ProcessId, StartTime},
+        origin::Origin,
+        selection::Criteria,
+    };
+
+    fn sample(pid: u32) -> Process {
+        Process {
+            id: ProcessId { pid: Pid(pid), start: StartTime(1) },
+            started_at: 0.0,
+            exe: "/opt/\x1b[31mapp".to_owned(),
+            comm: "app".to_owned(),
+            binary: Some(BinaryFacts {
+                go_version: "go1.26.6".to_owned(),
+                arch: "amd64".to_owned(),
+                ..BinaryFacts::default()
+            }),
+            threads: Some(7),
+            goroutines: None,
+            counts: None,
+            sites: Vec::new(),
+            site_losses: 0,
+            sched: None,
+            runtime: Watch::Off,
+            probes: Watch::Ok,
+            origin: Origin { container_id: Some("0123456789abcdef".into()), ..Origin::default() },
+            probe_hits: 0,
+            probes_attached: 0,
+        }
+    }
+
+    #[test]
+    fn a_row() {
+        assert_eq!(
+            table(&[sample(42)]).render(None),
+            "PID  GO      ARCH   GOROUTINES  THREADS  PROBES  UNIT/CONTAINER  EXE\n \
+             42  1.26.6  amd64           -        7  ok      0123456789ab    /opt/\\u{1b}[31mapp\n"
+        );
+    }
+
+    #[test]
+    fn reasons_for_what_was_asked_for() {
+        let include = Criteria { pids: vec![5], ..Criteria::default() };
+        let selection = Selection::new(&include, &Criteria::default()).unwrap();
+        let mut listing = Listing::default();
+        let path = std::path::PathBuf::from("/proc/x");
+        for pid in [5, 6] {
+            listing.leave_out(
+                &selection,
+                DiscoverError::NotPermitted { pid: Pid(pid), path: path.clone() },
+            );
+            listing
+                .leave_out(&selection, DiscoverError::Gone { pid: Pid(pid), path: path.clone() });
+        }
+        assert_eq!((listing.refused.len(), listing.hidden), (2, 1));
+    }
+
+    #[test]
+    fn what_is_no_go_program_is_named() {
+        let candidate = Candidate {
+            id: sample(5).id,
+            exe: Exe { path: "/bin/sleep".into(), deleted: false },
+            comm: "sleep".to_owned(),
+            threads: 1,
+        };
+        let failure = not_inspected(&candidate, &InspectError::NotGo);
+        assert_eq!(failure.to_string(), "process 5 (/bin/sleep) is not a Go program");
+    }
+}

@@ -1,0 +1,181 @@
+//! Options, environment and file brought together; what none of them says has a default.
+
+use super::{
+    args::{AgentArgs, DaemonArgs, Global, OutputArgs, SelectionArgs},
+    config::Config,
+    failure::Failure,
+    value::{LogFormat, Output, PidValue, Probes, Text},
+};
+use crate::{
+    discover::selection::{Criteria, Selection},
+    probe::Limits,
+    run::settings::AgentSettings,
+};
+
+const DEFAULT_LISTEN: &str = "127.0.0.1:4676";
+const DEFAULT_PROBE_BUDGET: f64 = 1.0;
+const DEFAULT_TOP_SITES: u32 = 50;
+const DEFAULT_SCAN_INTERVAL: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LogSettings {
+    pub(super) format: LogFormat,
+    /// How many times more was asked for, less how many times less.
+    pub(super) verbosity: i16,
+}
+
+pub(super) fn log(args: &Global, config: &Config) -> LogSettings {
+    let (mut verbose, mut quiet) = (args.verbose, args.quiet);
+    if verbose == 0 && quiet == 0 {
+        (verbose, quiet) = (config.verbose.unwrap_or(0), config.quiet.unwrap_or(0));
+    }
+    LogSettings {
+        format: args.log_format.or(config.log_format).unwrap_or(LogFormat::Text),
+        verbosity: i16::from(verbose).saturating_sub(i16::from(quiet)),
+    }
+}
+
+pub(super) fn output(args: &OutputArgs, config: &Config) -> Output {
+    args.output.or(config.output).unwrap_or(Output::Table)
+}
+
+/// For each criterion by itself, the later source replaces the earlier.
+pub(super) fn selection(args: &SelectionArgs, config: &Config) -> Result<Selection, Failure> {
+    let include = Criteria {
+        pids: pids(later(&args.pid, &config.pid)),
+        exes: texts(later(&args.exe, &config.exe)),
+        cgroups: texts(later(&args.cgroup, &config.cgroup)),
+    };
+    let exclude = Criteria {
+        pids: pids(later(&args.exclude_pid, &config.exclude_pid)),
+        exes: texts(later(&args.exclude_exe, &config.exclude_exe)),
+        cgroups: texts(later(&args.exclude_cgroup, &config.exclude_cgroup)),
+    };
+    Selection::new(&include, &exclude).map_err(|error| {
+        Failure::usage(error.to_string())
+            .hint("in a glob ? * [a-z] {one,two} have a meaning; put \\ before one that has none")
+    })
+}
+
+pub(super) fn agent(
+    args: &AgentArgs,
+    config: &Config,
+    kernel_diagnostics: bool,
+) -> Result<AgentSettings, Failure> {
+    let AgentArgs { selection, daemon } = args;
+    let DaemonArgs { listen, .. } = daemon;
+    let mut listen = texts(later(listen, &config.listen));
+    if listen.is_empty() {
+        listen.push(DEFAULT_LISTEN.to_owned());
+    }
+    let mut limits = Limits::default();
+    if let Some(most) = daemon.max_processes.or(config.max_processes) {
+        limits.processes = most.0;
+    }
+    if let Some(most) = daemon.max_sites.or(config.max_sites) {
+        limits.sites = most.0;
+    }
+    let budget = daemon.probe_budget.or(config.probe_budget);
+    let top = daemon.top_sites.or(config.top_sites).map_or(DEFAULT_TOP_SITES, |top| top.0);
+    let interval = daemon.scan_interval.or(config.scan_interval);
+    Ok(AgentSettings {
+        selection: self::selection(selection, config)?,
+        listen,
+        probes: daemon.probes.or(config.probes).unwrap_or(Probes::Auto).into(),
+        probe_budget: budget.map_or(DEFAULT_PROBE_BUDGET, |budget| budget.0),
+        top_sites: usize::try_from(top).unwrap_or(usize::MAX),
+        limits,
+        scan_interval: interval.map_or(DEFAULT_SCAN_INTERVAL, |interval| interval.0),
+        kernel_diagnostics,
+    })
+}
+
+fn later<'a, T>(args: &'a [T], config: &'a [T]) -> &'a [T] {
+    if args.is_empty() { config } else { args }
+}
+
+fn pids(values: &[PidValue]) -> Vec<u32> {
+    values.iter().map(|value| value.0).collect()
+}
+
+fn texts(values: &[Text]) -> Vec<String> {
+    values.iter().map(|value| value.0.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::{
+        cli::{
+            args::{Cli, Command},
+            value::{Interval, Percent, Within},
+        },
+        discover::identity::Pid,
+        run::settings::ProbesMode,
+    };
+
+    fn settings(line: &[&str], config: &Config) -> AgentSettings {
+        let line = ["goroscope", "agent"].iter().chain(line);
+        let Command::Agent(args) = Cli::try_parse_from(line).unwrap().command else {
+            panic!("not agent")
+        };
+        agent(&args, config, false).unwrap()
+    }
+
+    #[test]
+    fn defaults() {
+        let settings = settings(&[], &Config::default());
+        assert_eq!(settings.listen, ["127.0.0.1:4676"]);
+        assert_eq!(settings.probes, ProbesMode::Auto);
+        assert_eq!((settings.top_sites, settings.limits), (50, Limits::default()));
+        assert_eq!(settings.scan_interval.as_secs(), 10);
+        assert!((settings.probe_budget - 1.0).abs() < f64::EPSILON);
+        assert_eq!(settings.selection.only_pids(), None);
+    }
+
+    #[test]
+    fn options_win_over_the_file() {
+        let config = Config {
+            pid: vec![Within(5)],
+            exclude_exe: vec![Text("/x".into())],
+            listen: vec![Text("unix:/file".into())],
+            probes: Some(Probes::Off),
+            probe_budget: Some(Percent(2.0)),
+            top_sites: Some(Within(7)),
+            max_processes: Some(Within(8)),
+            max_sites: Some(Within(9)),
+            scan_interval: Some(Interval(std::time::Duration::from_secs(1))),
+            ..Config::default()
+        };
+        let from_file = settings(&[], &config);
+        assert!(from_file.selection.names(Pid(5)));
+        assert_eq!(from_file.listen, ["unix:/file"]);
+        assert_eq!(from_file.probes, ProbesMode::Off);
+        assert_eq!((from_file.limits.processes, from_file.limits.sites), (8, 9));
+        assert_eq!((from_file.top_sites, from_file.scan_interval.as_secs()), (7, 1));
+        let line =
+            ["--pid", "6", "--listen", "unix:/line", "--probes", "always", "--top-sites", "3"];
+        let from_line = settings(&line, &config);
+        assert!(from_line.selection.names(Pid(6)) && !from_line.selection.names(Pid(5)));
+        assert_eq!(from_line.listen, ["unix:/line"]);
+        assert_eq!((from_line.probes, from_line.top_sites), (ProbesMode::Always, 3));
+    }
+
+    #[test]
+    fn log_settings() {
+        let global =
+            |line: &[&str]| Cli::try_parse_from(["goroscope"].iter().chain(line)).unwrap().global;
+        let quiet =
+            Config { quiet: Some(1), log_format: Some(LogFormat::Json), ..Config::default() };
+        let none = Config::default();
+        assert_eq!(log(&global(&["ps"]), &none).verbosity, 0);
+        assert_eq!(log(&global(&["ps", "-vv"]), &none).verbosity, 2);
+        assert_eq!(log(&global(&["-q", "ps"]), &none).verbosity, -1);
+        let from_file = LogSettings { format: LogFormat::Json, verbosity: -1 };
+        assert_eq!(log(&global(&["ps"]), &quiet), from_file);
+        assert_eq!(log(&global(&["ps", "-v"]), &quiet).verbosity, 1);
+    }
+}

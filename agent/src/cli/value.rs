@@ -1,0 +1,193 @@
+//! Values of options that are more than text, read alike from options, environment and file.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use clap::ValueEnum;
+
+use crate::run::settings::ProbesMode;
+
+/// A number between two others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Within<const LEAST: u32, const MOST: u32>(pub(super) u32);
+
+impl<const LEAST: u32, const MOST: u32> FromStr for Within<LEAST, MOST> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            Ok(number) if (LEAST..=MOST).contains(&number) => Ok(Self(number)),
+            _ => Err(format!("a number from {LEAST} to {MOST} is needed")),
+        }
+    }
+}
+
+/// A process id.
+pub(super) type PidValue = Within<1, { u32::MAX }>;
+
+/// A share of one core.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Percent(pub(super) f64);
+
+impl FromStr for Percent {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_suffix('%').unwrap_or(text).trim().parse::<f64>() {
+            Ok(percent) if percent > 0.0 && percent <= 100.0 => Ok(Self(percent)),
+            _ => Err("a percentage above 0 and up to 100 is needed".to_owned()),
+        }
+    }
+}
+
+/// A time span: `10s`, `1m 30s`, `500ms`; a bare number means seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Interval(pub(super) Duration);
+
+impl FromStr for Interval {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        const LEAST: Duration = Duration::from_millis(100);
+        const MOST: Duration = Duration::from_secs(3600);
+        let seconds =
+            text.parse::<f64>().ok().map(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        let friendly = || {
+            let span: jiff::SignedDuration = text.parse().ok()?;
+            Duration::try_from(span).ok()
+        };
+        match seconds.unwrap_or_else(friendly) {
+            Some(interval) if (LEAST..=MOST).contains(&interval) => Ok(Self(interval)),
+            _ => Err("a time span from 100ms to 1h is needed, as 10s or 500ms".to_owned()),
+        }
+    }
+}
+
+/// Text that is taken as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Text(pub(super) String);
+
+impl FromStr for Text {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.is_empty() { Err("it is empty".to_owned()) } else { Ok(Self(text.to_owned())) }
+    }
+}
+
+/// Declares a value of a few words, with the same words everywhere.
+macro_rules! words {
+    ($(#[$about:meta])* $name:ident { $($(#[$help:meta])* $variant:ident = $word:literal),+ }) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+        pub(super) enum $name { $($(#[$help])* #[value(name = $word)] $variant),+ }
+
+        impl FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                match text {
+                    $($word => Ok(Self::$variant),)+
+                    _ => Err(format!("one of {} is needed", [$($word),+].join(", "))),
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self { $(Self::$variant => $word),+ })
+            }
+        }
+    };
+}
+
+words! {
+    /// Whether uprobes are attached.
+    Probes {
+        /// While they stay within the budget
+        Auto = "auto",
+        /// Whatever they cost
+        Always = "always",
+        /// Never: no uprobe, and no need of CAP_SYS_ADMIN
+        Off = "off"
+    }
+}
+
+words! {
+    /// Form of a list.
+    Output {
+        /// For people
+        Table = "table",
+        /// For programs
+        Json = "json"
+    }
+}
+
+words! {
+    /// Form of the log on stderr.
+    LogFormat {
+        /// For people
+        Text = "text",
+        /// For programs: an object a line
+        Json = "json"
+    }
+}
+
+impl From<Probes> for ProbesMode {
+    fn from(probes: Probes) -> Self {
+        match probes {
+            Probes::Auto => Self::Auto,
+            Probes::Always => Self::Always,
+            Probes::Off => Self::Off,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers() {
+        assert_eq!("5".parse(), Ok(Within::<1, 5>(5)));
+        for text in ["0", "6", "-1", "x", "", "1.5", "99999999999"] {
+            assert!(text.parse::<Within<1, 5>>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn percentages() {
+        assert_eq!("0.5".parse(), Ok(Percent(0.5)));
+        assert_eq!("100 %".parse(), Ok(Percent(100.0)));
+        for text in ["0", "-1", "101", "NaN", "inf", "%", ""] {
+            assert!(text.parse::<Percent>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn intervals() {
+        for (text, millis) in [
+            ("10s", 10_000),
+            ("10", 10_000),
+            ("0.5", 500),
+            ("500ms", 500),
+            ("1m 30s", 90_000),
+            ("1h", 3_600_000),
+        ] {
+            assert_eq!(text.parse(), Ok(Interval(Duration::from_millis(millis))), "{text}");
+        }
+        for text in ["0", "-5s", "99ms", "2h", "soon", "", "NaN", "1e300", "10 parsecs"] {
+            assert!(text.parse::<Interval>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn words() {
+        assert_eq!("off".parse(), Ok(Probes::Off));
+        let error = "on".parse::<Probes>().unwrap_err();
+        assert!(error.contains("auto, always, off"), "{error}");
+        for probes in Probes::value_variants() {
+            assert_eq!(probes.to_string().parse(), Ok(*probes));
+            assert!(probes.to_possible_value().unwrap().matches(&probes.to_string(), false));
+        }
+    }
+}
