@@ -10,8 +10,9 @@ use anyhow::{Context as _, Result, ensure};
 use goroscope_tests::workspace;
 
 /// The stages in the order that data passes through them; those of one rank do not know each
-/// other. `run` and `cli` wire them.
-const STAGES: [(&str, u32); 10] = [
+/// other. `run` and `cli` wire them; `doctor` stands beside them and knows none.
+const STAGES: [(&str, u32); 11] = [
+    ("doctor", 0),
     ("discover", 0),
     ("inspect", 1),
     ("probe", 2),
@@ -42,9 +43,10 @@ const FOREIGN_TO_PURE: [&str; 9] = [
 const IN_ONE_FILE: [&str; 2] = ["object", "gimli"];
 
 /// Files with `unsafe`, each with the reason; the kernel programs are nothing else.
-const UNSAFE: [(&str, &str); 8] = [
+const UNSAFE: [(&str, &str); 9] = [
     ("agent/build.rs", "sets its own environment before it starts a thread"),
     ("agent/src/discover/shared_memory.rs", "fcntl and ioctl without a safe wrapper"),
+    ("agent/src/doctor/trial.rs", "bpf(2) and perf_event_open(2) without safe wrappers"),
     ("agent/src/probe/calibrate.rs", "calls the code that it measures a probe on"),
     ("agent/src/probe/events.rs", "takes records from the kernel's ring buffer"),
     ("agent/src/probe/followed.rs", "reads records that the kernel wrote"),

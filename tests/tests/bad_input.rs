@@ -269,7 +269,7 @@ fn an_unknown_key_in_the_configuration_is_an_error_that_names_the_line() -> Resu
     const NAME: &str = "an_unknown_key_in_the_configuration_is_an_error_that_names_the_line";
     skip_unless!(NAME, requires::kernel());
     let output = with_config("# a comment\nno_such_key: 1\n")?;
-    fails_saying(&output, &[1, 2], &["no_such_key", "line 2"])
+    fails_saying(&output, &[1, 2], &["no_such_key", "goroscope.yaml:2:"])
 }
 
 #[test]
@@ -277,7 +277,7 @@ fn a_malformed_configuration_is_an_error_that_names_the_line() -> Result<()> {
     const NAME: &str = "a_malformed_configuration_is_an_error_that_names_the_line";
     skip_unless!(NAME, requires::kernel());
     let output = with_config("# a comment\n  : [\n")?;
-    fails_saying(&output, &[1, 2], &["line"])
+    fails_saying(&output, &[1, 2], &["goroscope.yaml:2:"])
 }
 
 #[test]

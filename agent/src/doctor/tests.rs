@@ -1,3 +1,5 @@
+//! The checks against made-up hosts.
+
 use std::{fs, os::unix::fs::symlink};
 
 use super::*;
