@@ -94,7 +94,6 @@ fn wrong_usage_is_2() {
         &["ps", "--pid", "0"],
         &["ps", "--output", "xml"],
         &["agent", "--probes", "on"],
-        &["agent", "--probe-budget", "0"],
         &["agent", "--scan-interval", "never"],
         &["agent", "--top-sites", "-1"],
         &["completions", "nosuchshell"],

@@ -10,7 +10,7 @@ use clap_complete::Shell;
 
 use super::{
     config::{MaxProcesses, MaxSites, TopSites},
-    value::{Interval, LogFormat, Output, Percent, PidValue, Probes, Text},
+    value::{Interval, LogFormat, Output, PidValue, Probes, Text},
 };
 
 /// Watches the Go processes of this host from outside: goroutines by creation site, and how long
@@ -163,9 +163,6 @@ pub(super) struct DaemonArgs {
     /// Whether to attach uprobes [default: auto]
     #[arg(long, value_name = "MODE", env = "GOROSCOPE_PROBES", hide_env_values = true)]
     pub(super) probes: Option<Probes>,
-    /// What uprobes may cost a target, in percent of one core [default: 1]
-    #[arg(long, value_name = "PERCENT", env = "GOROSCOPE_PROBE_BUDGET", hide_env_values = true)]
-    pub(super) probe_budget: Option<Percent>,
     /// Creation sites of a process with series of their own; the rest is summed up as "other"
     /// [default: 50]
     #[arg(long, value_name = "K", env = "GOROSCOPE_TOP_SITES", hide_env_values = true)]

@@ -15,7 +15,7 @@ use serde::{
 
 use super::{
     failure::Failure,
-    value::{Interval, LogFormat, Output, Percent, PidValue, Probes, Text, Within},
+    value::{Interval, LogFormat, Output, PidValue, Probes, Text, Within},
 };
 
 /// A file that is larger than this is no configuration.
@@ -43,8 +43,6 @@ pub(super) struct Config {
     pub(super) listen: Vec<Text>,
     #[serde(deserialize_with = "one")]
     pub(super) probes: Option<Probes>,
-    #[serde(deserialize_with = "one")]
-    pub(super) probe_budget: Option<Percent>,
     #[serde(deserialize_with = "one")]
     pub(super) top_sites: Option<TopSites>,
     #[serde(deserialize_with = "one")]
@@ -196,7 +194,7 @@ mod tests {
         let config = Config::parse(
             "pid: [1, 2]\nexe: /opt/*\ncgroup: [/a, /b]\nexclude_pid: 3\nexclude_exe: x\n\
              exclude_cgroup: /c\nlisten:\n  - 127.0.0.1:1\n  - unix:/run/g\nprobes: off\n\
-             probe_budget: 0.5\ntop_sites: 10\nmax_processes: 100\nmax_sites: 1000\n\
+             top_sites: 10\nmax_processes: 100\nmax_sites: 1000\n\
              scan_interval: 500ms\noutput: json\nlog_format: json\nverbose: 2\nquiet: 1\n",
         )
         .unwrap();
@@ -205,7 +203,6 @@ mod tests {
         assert_eq!(config.exclude_pid, [Within(3)]);
         assert_eq!(config.listen.len(), 2);
         assert_eq!(config.probes, Some(Probes::Off));
-        assert_eq!(config.probe_budget, Some(Percent(0.5)));
         assert_eq!(config.scan_interval, Some(Interval(Duration::from_millis(500))));
         assert_eq!((config.verbose, config.quiet), (Some(2), Some(1)));
     }

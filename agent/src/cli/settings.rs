@@ -13,7 +13,6 @@ use crate::{
 };
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:4676";
-const DEFAULT_PROBE_BUDGET: f64 = 1.0;
 const DEFAULT_TOP_SITES: u32 = 50;
 const DEFAULT_SCAN_INTERVAL: std::time::Duration = std::time::Duration::from_secs(10);
 
@@ -76,14 +75,12 @@ pub(super) fn agent(
     if let Some(most) = daemon.max_sites.or(config.max_sites) {
         limits.sites = most.0;
     }
-    let budget = daemon.probe_budget.or(config.probe_budget);
     let top = daemon.top_sites.or(config.top_sites).map_or(DEFAULT_TOP_SITES, |top| top.0);
     let interval = daemon.scan_interval.or(config.scan_interval);
     Ok(AgentSettings {
         selection: self::selection(selection, config)?,
         listen,
         probes: daemon.probes.or(config.probes).unwrap_or(Probes::Auto).into(),
-        probe_budget: budget.map_or(DEFAULT_PROBE_BUDGET, |budget| budget.0),
         top_sites: usize::try_from(top).unwrap_or(usize::MAX),
         limits,
         scan_interval: interval.map_or(DEFAULT_SCAN_INTERVAL, |interval| interval.0),
@@ -111,7 +108,7 @@ mod tests {
     use crate::{
         cli::{
             args::{Cli, Command},
-            value::{Interval, Percent, Within},
+            value::{Interval, Within},
         },
         discover::identity::Pid,
         run::settings::ProbesMode,
@@ -132,7 +129,6 @@ mod tests {
         assert_eq!(settings.probes, ProbesMode::Auto);
         assert_eq!((settings.top_sites, settings.limits), (50, Limits::default()));
         assert_eq!(settings.scan_interval.as_secs(), 10);
-        assert!((settings.probe_budget - 1.0).abs() < f64::EPSILON);
         assert_eq!(settings.selection.only_pids(), None);
     }
 
@@ -143,7 +139,6 @@ mod tests {
             exclude_exe: vec![Text("/x".into())],
             listen: vec![Text("unix:/file".into())],
             probes: Some(Probes::Off),
-            probe_budget: Some(Percent(2.0)),
             top_sites: Some(Within(7)),
             max_processes: Some(Within(8)),
             max_sites: Some(Within(9)),

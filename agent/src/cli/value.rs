@@ -24,21 +24,6 @@ impl<const LEAST: u32, const MOST: u32> FromStr for Within<LEAST, MOST> {
 /// A process id.
 pub(super) type PidValue = Within<1, { u32::MAX }>;
 
-/// A share of one core.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Percent(pub(super) f64);
-
-impl FromStr for Percent {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.strip_suffix('%').unwrap_or(text).trim().parse::<f64>() {
-            Ok(percent) if percent > 0.0 && percent <= 100.0 => Ok(Self(percent)),
-            _ => Err("a percentage above 0 and up to 100 is needed".to_owned()),
-        }
-    }
-}
-
 /// A time span: `10s`, `1m 30s`, `500ms`; a bare number means seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Interval(pub(super) Duration);
@@ -151,15 +136,6 @@ mod tests {
         assert_eq!("5".parse(), Ok(Within::<1, 5>(5)));
         for text in ["0", "6", "-1", "x", "", "1.5", "99999999999"] {
             assert!(text.parse::<Within<1, 5>>().is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn percentages() {
-        assert_eq!("0.5".parse(), Ok(Percent(0.5)));
-        assert_eq!("100 %".parse(), Ok(Percent(100.0)));
-        for text in ["0", "-1", "101", "NaN", "inf", "%", ""] {
-            assert!(text.parse::<Percent>().is_err(), "{text}");
         }
     }
 

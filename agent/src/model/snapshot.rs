@@ -41,4 +41,7 @@ pub struct Snapshot {
     pub processes: Vec<Process>,
     /// The agent about itself.
     pub agent: AgentHealth,
+    /// Most creation sites of a process that get series of their own; `None` leaves it to those
+    /// who make series.
+    pub top_sites: Option<usize>,
 }

@@ -95,8 +95,13 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// Why none of the processes that were asked for by their ids is watched, a line for each.
+    /// Why none of the processes that were asked for by their ids is watched, a line for each; or
+    /// why there are no probes although they were asked for in any case.
     pub(super) fn run(mut self, mailbox: &Mailbox, ready: &AtomicBool) -> Result<(), String> {
+        if let Some(reason) = self.probes_missing() {
+            self.stop();
+            return Err(reason);
+        }
         self.calibrate();
         self.scan();
         if let Some(reasons) = self.nothing_to_do() {
@@ -132,6 +137,19 @@ impl Engine {
                 last_scan = Instant::now();
             }
         }
+    }
+
+    /// Where probes were asked for in any case and cannot be had: why.
+    fn probes_missing(&self) -> Option<String> {
+        if self.settings.probes != ProbesMode::Always {
+            return None;
+        }
+        let uprobes = match &self.probes {
+            Ok(probes) => probes.uprobes(),
+            Err(reason) => Err(reason.as_str()),
+        };
+        let reason = uprobes.err()?;
+        Some(format!("--probes always, but uprobes do not work here: {reason}"))
     }
 
     /// Where processes were asked for by their ids only and none can be watched: why.

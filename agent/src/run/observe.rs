@@ -38,6 +38,7 @@ impl Engine {
         Snapshot {
             taken_at: now(),
             processes,
+            top_sites: Some(self.settings.top_sites),
             agent: health(self.lost(), self.seconds_per_hit, self.started_at),
         }
     }

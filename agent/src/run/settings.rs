@@ -7,9 +7,9 @@ use crate::{discover::selection::Selection, probe::Limits};
 /// Whether uprobes are attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbesMode {
-    /// While they stay within the budget.
+    /// Where that is possible; where it is not, the reason is shown.
     Auto,
-    /// Whatever they cost.
+    /// The agent refuses to start where that is not possible.
     Always,
     /// Never.
     Off,
@@ -24,8 +24,6 @@ pub struct AgentSettings {
     pub listen: Vec<String>,
     /// Whether uprobes are attached.
     pub probes: ProbesMode,
-    /// What the uprobes may cost a target, in percent of one core.
-    pub probe_budget: f64,
     /// Most creation sites of a process that get series of their own.
     pub top_sites: usize,
     /// Sizes of the kernel's tables.

@@ -92,6 +92,7 @@ pub(super) fn snapshot(processes: Vec<Process>) -> Snapshot {
     Snapshot {
         taken_at: 1_767_225_700.0,
         processes,
+        top_sites: None,
         agent: AgentHealth {
             lost: Lost { events: 1, processes: 2, sites: 3, threads: 4 },
             seconds_per_hit: Some(0.000_001),

@@ -45,7 +45,9 @@ impl<'a> Scrape<'a> {
                 *newest = process;
             }
         }
-        let processes = processes.into_values().map(ProcessScrape::of).collect();
+        let top_sites = snapshot.top_sites.unwrap_or(TOP_SITES);
+        let processes = processes.into_values();
+        let processes = processes.map(|process| ProcessScrape::of(process, top_sites)).collect();
         Self { snapshot, processes }
     }
 
@@ -67,9 +69,9 @@ impl<'a> Scrape<'a> {
 }
 
 impl<'a> ProcessScrape<'a> {
-    fn of(process: &'a Process) -> Self {
+    fn of(process: &'a Process, top_sites: usize) -> Self {
         let labels = label::of_process(process);
-        let sites = top(&process.sites, TOP_SITES, site_labels);
+        let sites = top(&process.sites, top_sites, site_labels);
         Self { process, labels, sites }
     }
 
