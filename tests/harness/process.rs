@@ -1,7 +1,9 @@
 //! Processes that a test starts, and ends whatever happens.
 
 use std::{
+    io::ErrorKind,
     process::{Child, Command, ExitStatus},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -20,8 +22,17 @@ impl Guard {
     /// # Errors
     /// Where it cannot be started.
     pub fn start(command: &mut Command) -> Result<Self> {
-        let child = command
-            .spawn()
+        let mut spawned = command.spawn();
+        for _ in 0..100 {
+            // A file just written is busy while a child that another thread has forked meanwhile
+            // still holds it open for writing, until it execs.
+            if !spawned.as_ref().is_err_and(|error| error.kind() == ErrorKind::ExecutableFileBusy) {
+                break;
+            }
+            thread::sleep(Duration::from_millis(10));
+            spawned = command.spawn();
+        }
+        let child = spawned
             .with_context(|| format!("starting {}", command.get_program().to_string_lossy()))?;
         Ok(Self { child })
     }
@@ -68,7 +79,7 @@ impl Guard {
             if Instant::now() >= deadline {
                 bail!("process {} still runs after {limit:?}", self.pid());
             }
-            std::thread::sleep(Duration::from_millis(2));
+            thread::sleep(Duration::from_millis(2));
         }
     }
 }

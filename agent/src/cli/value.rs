@@ -88,9 +88,9 @@ macro_rules! words {
 words! {
     /// Whether uprobes are attached.
     Probes {
-        /// While they stay within the budget
+        /// Where that is possible; where it is not, the reason is shown
         Auto = "auto",
-        /// Whatever they cost
+        /// The agent refuses to start where that is not possible
         Always = "always",
         /// Never: no uprobe, and no need of CAP_SYS_ADMIN
         Off = "off"

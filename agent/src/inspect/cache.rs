@@ -73,6 +73,13 @@ impl Cache {
         self.get_or(FileKey::of(&metadata), || inspect(file).map(Arc::new))
     }
 
+    /// Forgets the binaries that nobody uses any more, and closes their files: a deleted one would
+    /// take up its place on the disk for as long.
+    pub fn keep(&self, used: impl Fn(&FileKey) -> bool) {
+        // One that is being looked into just now has a user to come.
+        lock(&self.files).retain(|key, slot| used(key) || slot.get().is_none());
+    }
+
     fn get_or(&self, key: FileKey, inspect: impl FnOnce() -> Inspected) -> Inspected {
         if let Some(error) = lock(&self.others).get(&key) {
             return Err(error.clone());
@@ -132,6 +139,10 @@ impl<K: Hash + Eq + Copy, V> Lru<K, V> {
             }
         }
         self.entries.insert(key, (self.clock, value));
+    }
+
+    fn retain(&mut self, condition: impl Fn(&K, &V) -> bool) {
+        self.entries.retain(|key, (_, value)| condition(key, value));
     }
 
     fn remove_if(&mut self, key: &K, condition: impl FnOnce(&V) -> bool) {

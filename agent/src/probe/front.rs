@@ -174,13 +174,16 @@ impl Probes {
     ) -> Result<Slot, ProbeError> {
         self.tasks.refresh(&mut self.ebpf)?;
         let tgid = self.tasks.kernel_id(pid).ok_or(ProbeError::Unseen(pid))?;
-        let (slot, binary) = match self.processes.get(tgid)? {
+        let (slot, binary, known) = match self.processes.get(tgid)? {
             Some(known) if known.flags & FLAG_IGNORED == 0 && known.slot != NO_SLOT => {
-                (Slot(known.slot), if known.binary == 0 { binary } else { known.binary })
+                let binary = if known.binary == 0 { binary } else { known.binary };
+                (Slot(known.slot), binary, true)
             }
-            _ => (self.slots.take()?, binary),
+            _ => (self.slots.take()?, binary, false),
         };
-        self.processes.adopt(tgid, slot, binary)?;
+        if !self.processes.adopt(tgid, slot, binary, known)? {
+            return Err(ProbeError::Unseen(pid));
+        }
         if self.sched.is_ok() {
             let ids = |tasks: &Tasks| -> Vec<u32> {
                 threads().into_iter().filter_map(|tid| tasks.kernel_id(tid)).collect()
@@ -221,12 +224,11 @@ impl Probes {
     ///
     /// Where a table cannot be written.
     pub fn ignore(&mut self, tgid: u32) -> Result<(), ProbeError> {
-        let known = self.processes.get(tgid)?;
-        if known.is_some_and(|known| known.flags & FLAG_IGNORED != 0) {
+        let Some(known) = self.processes.get(tgid)? else {
             return Ok(());
-        }
-        self.processes.ignore(tgid)?;
-        if let Some(known) = known.filter(|known| known.slot != NO_SLOT) {
+        };
+        if known.flags & FLAG_IGNORED == 0 && self.processes.ignore(tgid)? && known.slot != NO_SLOT
+        {
             self.release(Slot(known.slot));
         }
         Ok(())
@@ -240,9 +242,12 @@ impl Probes {
     }
 
     /// Gives up the slot of a process that is gone from the table of processes; a later
-    /// [`Probes::sweep`] frees it.
+    /// [`Probes::sweep`] frees it. An end may be told twice, by an event and by a scan; the second
+    /// time is without effect.
     pub fn release(&mut self, slot: Slot) {
-        self.leaving[0].push(slot);
+        if !self.leaving.iter().any(|round| round.contains(&slot)) {
+            self.leaving[0].push(slot);
+        }
     }
 
     /// Frees the slots that were released before the last sweep.
@@ -259,6 +264,7 @@ impl Probes {
         if due.is_empty() {
             return Ok(());
         }
+        self.threads.forget_all_of(&due.iter().copied().collect());
         let mut sites = self.sites.all();
         for slot in due {
             self.sites.remove(&sites.remove(&slot).unwrap_or_default());
@@ -293,10 +299,35 @@ impl Probes {
         self.sites.all()
     }
 
-    /// Processes that the kernel's side knows.
+    /// Processes that the kernel's side knows, by its own ids.
     #[must_use]
     pub fn tgids(&self) -> Vec<u32> {
         self.processes.tgids()
+    }
+
+    /// Forgets those of these processes that do not live: the traces of races and of lost events.
+    /// `tgids` must be older than what `lives` knows, or processes that have just begun are lost.
+    ///
+    /// # Errors
+    ///
+    /// Where a table cannot be read.
+    pub fn forget_dead(
+        &mut self,
+        tgids: Vec<u32>,
+        lives: impl Fn(u32) -> bool,
+    ) -> Result<(), ProbeError> {
+        self.tasks.refresh(&mut self.ebpf)?;
+        for tgid in tgids {
+            if self.tasks.visible_id(tgid).is_some_and(&lives) {
+                continue;
+            }
+            let slot = self.processes.get(tgid)?.map(|known| known.slot);
+            self.processes.remove(tgid);
+            if let Some(slot) = slot.filter(|&slot| slot != NO_SLOT) {
+                self.release(Slot(slot));
+            }
+        }
+        Ok(())
     }
 
     /// Losses of the kernel's side.

@@ -5,7 +5,11 @@
 //! something else there: the next process would crash. A lease makes a writer wait until the
 //! probes are gone. See `F_SETLEASE` in fcntl(2).
 
-use std::{fs::File, io, os::fd::AsRawFd};
+use std::{
+    fs::File,
+    io,
+    os::{fd::AsRawFd, unix::fs::MetadataExt as _},
+};
 
 /// A read lease; gone when dropped.
 #[derive(Debug)]
@@ -34,6 +38,12 @@ impl Lease {
         let kind = unsafe { libc::fcntl(self.0.as_raw_fd(), libc::F_GETLEASE) };
         kind != libc::F_RDLCK
     }
+
+    /// Has the file no name any more? Then nobody will run it again.
+    #[must_use]
+    pub fn is_deleted(&self) -> bool {
+        self.0.metadata().map_or(true, |metadata| metadata.nlink() == 0)
+    }
 }
 
 impl Drop for Lease {
@@ -57,7 +67,7 @@ mod tests {
         let path = folder.path().join("binary");
         std::fs::write(&path, b"code").unwrap();
         let lease = Lease::take(File::open(&path).unwrap()).unwrap();
-        assert!(!lease.is_wanted());
+        assert!(!lease.is_wanted() && !lease.is_deleted());
         let writer = {
             let path = path.clone();
             std::thread::spawn(move || std::fs::write(path, b"other").unwrap())
@@ -66,9 +76,23 @@ mod tests {
             std::thread::yield_now();
         }
         assert_eq!(std::fs::read(&path).unwrap(), b"code");
+        std::fs::hard_link(&path, folder.path().join("kept")).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert!(!lease.is_deleted());
+        std::fs::rename(folder.path().join("kept"), &path).unwrap();
         drop(lease);
         writer.join().unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"other");
+    }
+
+    #[test]
+    fn a_deleted_file_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("binary");
+        std::fs::write(&path, b"code").unwrap();
+        let lease = Lease::take(File::open(&path).unwrap()).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert!(lease.is_deleted());
     }
 
     #[test]

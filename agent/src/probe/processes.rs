@@ -12,6 +12,11 @@ use goroscope_ebpf_probes::{
 
 use super::{ProbeError, Slot};
 
+/// `BPF_ANY`
+const ANY: u64 = 0;
+/// `BPF_EXIST`
+const EXIST: u64 = 2;
+
 /// The table of processes, and their goroutine counts.
 pub(super) struct ProcessTable {
     refs: HashMap<MapData, u32, ProcessRef>,
@@ -42,16 +47,35 @@ impl ProcessTable {
         }
     }
 
-    /// Has a process counted in this slot.
-    pub(super) fn adopt(&mut self, tgid: u32, slot: Slot, binary: u32) -> Result<(), ProbeError> {
+    /// Has a process counted in this slot. `known`: it has an entry; says whether it still had it,
+    /// for the kernel's side removes it when the process ends, and then nobody would again.
+    pub(super) fn adopt(
+        &mut self,
+        tgid: u32,
+        slot: Slot,
+        binary: u32,
+        known: bool,
+    ) -> Result<bool, ProbeError> {
         let entry = ProcessRef { slot: slot.0, binary, flags: FLAG_ADOPTED, reserved: 0 };
-        self.refs.insert(tgid, entry, 0).map_err(ProbeError::map(TGIDS))
+        self.set(tgid, entry, if known { EXIST } else { ANY })
     }
 
-    /// Has a process not counted.
-    pub(super) fn ignore(&mut self, tgid: u32) -> Result<(), ProbeError> {
+    /// Has a process that has an entry not counted; says whether it still had it.
+    pub(super) fn ignore(&mut self, tgid: u32) -> Result<bool, ProbeError> {
         let entry = ProcessRef { slot: NO_SLOT, binary: 0, flags: FLAG_IGNORED, reserved: 0 };
-        self.refs.insert(tgid, entry, 0).map_err(ProbeError::map(TGIDS))
+        self.set(tgid, entry, EXIST)
+    }
+
+    fn set(&mut self, tgid: u32, entry: ProcessRef, flags: u64) -> Result<bool, ProbeError> {
+        match self.refs.insert(tgid, entry, flags) {
+            Ok(()) => Ok(true),
+            Err(MapError::SyscallError(error))
+                if error.io_error.raw_os_error() == Some(libc::ENOENT) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(ProbeError::map(TGIDS)(error)),
+        }
     }
 
     /// Forgets a process.

@@ -2,6 +2,8 @@
 //!
 //! Feeds `goroscope_thread_sched_delay_seconds` and `goroscope_thread_switches_total`.
 
+use std::collections::HashSet;
+
 use aya::{
     Btf, Ebpf,
     maps::{Array, HashMap, MapData, MapError},
@@ -65,6 +67,21 @@ impl SchedTables {
                 _ => Err(ProbeError::map(THREADS)(MapError::SyscallError(error))),
             },
             Err(error) => Err(ProbeError::map(THREADS)(error)),
+        }
+    }
+
+    /// Forgets the threads of these slots that are still in the table: those of which the kernel's
+    /// side did not see the end, because they were taken on when it was over.
+    pub(super) fn forget_all_of(&mut self, slots: &HashSet<Slot>) {
+        let stale: Vec<u32> = self
+            .threads
+            .iter()
+            .flatten()
+            .filter(|(_, state)| slots.contains(&Slot(state.slot)))
+            .map(|(tid, _)| tid)
+            .collect();
+        for tid in stale {
+            self.forget(tid);
         }
     }
 

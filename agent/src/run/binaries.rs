@@ -89,6 +89,11 @@ impl Binaries {
         self.known.get_mut(&number)
     }
 
+    /// Is this file one of them?
+    pub(super) fn knows(&self, key: &FileKey) -> bool {
+        self.by_key.contains_key(key)
+    }
+
     /// A process does not run the binary any more. Probes that may not linger come back.
     pub(super) fn left_by(&mut self, pid: Pid, number: Number, now: Instant) -> Option<Leaving> {
         let known = self.known.get_mut(&number)?;
@@ -101,7 +106,8 @@ impl Binaries {
         if lingers { None } else { self.drop_binary(number) }
     }
 
-    /// Probes that have lingered long enough, are too many, or whose file somebody wants to write.
+    /// Probes that have lingered long enough, are too many, or whose file is deleted or wanted by
+    /// somebody who writes.
     pub(super) fn expired(&mut self, now: Instant) -> Vec<Leaving> {
         let mut idle: Vec<(Instant, Number)> = self
             .known
@@ -134,7 +140,7 @@ impl Binaries {
 
 impl Known {
     fn is_wanted(&self) -> bool {
-        self.lease.as_ref().is_some_and(Lease::is_wanted)
+        self.lease.as_ref().is_some_and(|lease| lease.is_wanted() || lease.is_deleted())
     }
 
     fn into_leaving(self) -> Option<Leaving> {

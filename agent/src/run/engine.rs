@@ -283,12 +283,16 @@ impl Engine {
 
     /// Forgets a process whose end no event told.
     pub(super) fn vanished(&mut self, pid: Pid) {
-        let Some(watched) = self.watched.remove(&pid) else {
-            return;
-        };
-        tracing::debug!(pid = pid.0, exe = watched.exe, "process gone");
+        if let Some(watched) = self.watched.remove(&pid) {
+            self.dismiss(watched);
+        }
+    }
+
+    /// Gives up all that was taken for a process that has ended.
+    pub(super) fn dismiss(&mut self, watched: Watched) {
+        tracing::debug!(pid = watched.id.pid.0, exe = watched.exe, "process gone");
         if let Ok(probes) = &mut self.probes {
-            probes.forget(pid.0);
+            probes.forget(watched.id.pid.0);
         }
         let slot = watched.slot;
         self.leave(watched);
@@ -297,6 +301,7 @@ impl Engine {
 
     /// Looks at all processes: takes on the new ones, forgets those that are gone.
     fn scan(&mut self) {
+        let tgids = self.probes.as_ref().map(Probes::tgids).unwrap_or_default();
         let pids = match self.proc.pids() {
             Ok(pids) => pids,
             Err(error) => {
@@ -306,6 +311,12 @@ impl Engine {
         };
         for pid in self.watched.keys().copied().collect::<Vec<_>>() {
             self.forget_if_gone(pid);
+        }
+        if let Ok(probes) = &mut self.probes {
+            let living: HashSet<u32> = pids.iter().map(|pid| pid.0).collect();
+            if let Err(error) = probes.forget_dead(tgids, |pid| living.contains(&pid)) {
+                tracing::warn!(%error, "the kernel's table of processes cannot be looked through");
+            }
         }
         // Without events an exec is seen by a look at every process only.
         let told_of_execs = self.probes.as_ref().is_ok_and(|probes| probes.lifecycle().is_ok());
@@ -347,6 +358,7 @@ impl Engine {
             tracing::warn!(%error, "slots of ended processes cannot be freed");
         }
         self.expire();
+        self.cache.keep(|key| self.binaries.knows(key));
     }
 
     /// Takes off probes that have lingered long enough.

@@ -58,6 +58,8 @@ impl Engine {
             }
         };
         match self.examine(id) {
+            // It ended meanwhile, and its event may have come too early.
+            Ok(watched) if self.is_over(id) => self.dismiss(watched),
             Ok(watched) => {
                 tracing::info!(
                     pid = pid.0,
@@ -70,6 +72,13 @@ impl Engine {
             }
             Err(passed) => self.pass_over(id, hit, &passed),
         }
+    }
+
+    /// Is the process gone, dead, or another one by now?
+    fn is_over(&self, id: ProcessId) -> bool {
+        // A process goes on when its main thread has ended, as long as there is another.
+        self.proc.identity(id.pid).map_or(true, |now| now != id)
+            || self.proc.live_thread(id.pid).map_or(true, |thread| thread.is_none())
     }
 
     fn pass_over(&mut self, id: ProcessId, hit: Option<u32>, passed: &Passed) {
