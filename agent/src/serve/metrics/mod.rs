@@ -1,7 +1,7 @@
 //! The metrics: each file says which families it makes of a snapshot and how.
 //!
 //! To add a family, add it to the file of its subject, or add a file with a list `FAMILIES` and
-//! name that in [`ALL`]; then add its row to `docs/metrics.md`. Formats, labels and bounds are
+//! name that in `ALL`; then add its row to `docs/metrics.md`. Formats, labels and bounds are
 //! taken care of elsewhere.
 
 // What a family is made of.
