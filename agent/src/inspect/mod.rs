@@ -22,6 +22,7 @@ mod prologue;
 mod probe_points;
 mod g_fields;
 mod symbols;
+mod raw;
 mod load_bias;
 
 pub use self::{
@@ -30,6 +31,7 @@ pub use self::{
     g_fields::GFields,
     load_bias::Mapping,
     probe_points::{ProbePoint, ProbePoints},
+    raw::Code,
     source::ReadAt,
     symbols::{CodePlace, Symbols},
 };
@@ -54,6 +56,7 @@ pub struct Binary {
     /// Names for addresses; knows none where `probe_points` says that the function table is bad.
     pub symbols: Symbols,
     elf: Arc<Elf>,
+    source: Arc<Source>,
 }
 
 impl Binary {
@@ -112,7 +115,7 @@ fn inspect_source(bytes: Box<dyn ReadAt>) -> Result<Binary, InspectError> {
     let g_fields = GFields::of_release(&facts);
     let minor = facts.version.map(|version| version.minor);
     let symbols = Symbols::new(table.ok(), Arc::clone(&elf), minor);
-    Ok(Binary { facts, probe_points, g_fields, symbols, elf })
+    Ok(Binary { facts, probe_points, g_fields, symbols, elf, source })
 }
 
 /// Owner and type of the note with Go's build id

@@ -1,6 +1,9 @@
 //! Why a process's runtime cannot be read, or a part of it.
 
-use super::{layout::LayoutError, memory::MemoryError, release::UnknownRelease};
+use super::{
+    layout::LayoutError, memory::MemoryError, release::UnknownRelease,
+};
+use crate::inspect::InspectError;
 
 /// Why the runtime of a process, or one of its records, cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -14,6 +17,9 @@ pub enum ReadError {
     /// The architecture is not known.
     #[error("the runtime on {0} is not known to this version of goroscope")]
     Arch(String),
+    /// Its executable file cannot be read, or contradicts itself.
+    #[error("looking for the runtime in the executable failed: {0}")]
+    Binary(InspectError),
     /// The layout of its records is not known.
     #[error(transparent)]
     Layout(#[from] LayoutError),

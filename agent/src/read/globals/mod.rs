@@ -1,6 +1,14 @@
 //! Where the runtime's variables are.
 
-use crate::inspect::address::{FileAddress, LoadBias, ProcessAddress};
+mod amd64;
+mod arm64;
+pub mod from_code;
+
+use super::{layout::Layout, release::Arch};
+use crate::inspect::{
+    Binary, InspectError,
+    address::{FileAddress, LoadBias, ProcessAddress},
+};
 
 /// The runtime's variables that are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -40,6 +48,9 @@ impl Global {
         Self::ExtraInUse,
     ];
 
+    /// Those without which nothing can be read.
+    pub const NEEDED: [Self; 4] = [Self::AllgLen, Self::AllgPtr, Self::Allp, Self::Sched];
+
     /// The name of its symbol.
     #[must_use]
     pub fn symbol(self) -> &'static str {
@@ -73,6 +84,12 @@ impl Candidates {
         }
     }
 
+    /// Whether there is any for a variable.
+    #[must_use]
+    pub fn has(&self, global: Global) -> bool {
+        self.addresses.iter().any(|(of, _)| *of == global)
+    }
+
     /// The addresses of one variable in a process.
     pub fn of(&self, global: Global, bias: LoadBias) -> impl Iterator<Item = ProcessAddress> {
         self.addresses
@@ -80,4 +97,28 @@ impl Candidates {
             .filter(move |(of, _)| *of == global)
             .filter_map(move |(_, at)| at.in_process(bias))
     }
+}
+
+/// Looks for the variables in a binary: by its symbols, else by its code.
+///
+/// # Errors
+///
+/// Where the binary cannot be read.
+pub fn find(binary: &Binary, layout: &Layout, arch: Arch) -> Result<Candidates, InspectError> {
+    let mut candidates = Candidates::default();
+    let names = Global::ALL.map(Global::symbol);
+    for (global, at) in Global::ALL.into_iter().zip(binary.variables(names)?) {
+        if let Some(at) = at {
+            candidates.add(global, at);
+        }
+    }
+    // Up to 1.20 one counter had another name.
+    let [old] = binary.variables(["runtime.extraMCount"])?;
+    if let Some(old) = old {
+        candidates.add(Global::ExtraLength, old);
+    }
+    if Global::NEEDED.iter().all(|needed| candidates.has(*needed)) {
+        return Ok(candidates);
+    }
+    from_code::find(binary, layout, arch)
 }
