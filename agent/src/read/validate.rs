@@ -79,14 +79,14 @@ pub(super) fn find(
     Ok(Found { at, table, memstats, controller, wait_reasons })
 }
 
-/// The first address that passes the check; else the error of the last one, but for a process that
+/// The first address that passes the check; else the error of the likeliest, but for a process that
 /// is gone, cannot be read or has not started: then nothing more is to be learned.
 fn first_valid(
     candidates: impl Iterator<Item = ProcessAddress>,
     global: Global,
     check: &mut dyn FnMut(ProcessAddress) -> Result<(), ReadError>,
 ) -> Result<ProcessAddress, ReadError> {
-    let mut last = None;
+    let mut failed = None;
     let mut starting = false;
     for at in candidates {
         match check(at) {
@@ -98,11 +98,11 @@ fn first_valid(
             ) => return Err(error),
             Err(error) => {
                 starting |= error == ReadError::NotStarted;
-                last = Some(error);
+                failed = failed.or(Some(error));
             }
         }
     }
-    match last {
+    match failed {
         Some(_) if starting => Err(ReadError::NotStarted),
         Some(error) => Err(error),
         None => Err(ReadError::NotFound(global.symbol())),
@@ -121,9 +121,8 @@ fn check_sched(
     if reading.goidgen == 0 || reading.last_cached == 0 {
         return Err(ReadError::NotStarted);
     }
-    match reading.goidgen.checked_sub(reading.last_cached) {
-        Some(loose) if loose <= MAX_LOOSE_GOIDS => {}
-        _ => return Err(wrong("its goroutine numbers are not those of the processors")),
+    if reading.goidgen.abs_diff(reading.last_cached) > MAX_LOOSE_GOIDS {
+        return Err(wrong("its goroutine numbers are not those of the processors"));
     }
     if !u64::try_from(reading.threads).is_ok_and(|threads| (1..MAX_THREADS).contains(&threads)) {
         return Err(wrong("its number of threads is impossible"));
