@@ -238,7 +238,7 @@ fn check_table(
     if live == 0 && length <= SAMPLE {
         return Err(wrong("it has no goroutine"));
     }
-    if !few(unreadable) {
+    if unreadable > 0 {
         return Err(wrong("its records are none of goroutines"));
     }
     if !few(strange_functions) {

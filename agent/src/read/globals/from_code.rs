@@ -46,7 +46,8 @@ const FUNCTIONS: [&str; 21] = [
     "runtime.(*waitReason).String",
     "runtime.goroutineheader",
 ];
-const TABLE: [&str; 2] = ["runtime.allgadd", "runtime.forEachGRace"];
+const ALLGS: [&str; 1] = ["runtime.allgadd"];
+const TABLE: [&str; 2] = ["runtime.forEachGRace", "runtime.allgadd"];
 const PROCESSORS: [&str; 2] = ["runtime.procresize", "runtime.gcMarkTinyAllocs"];
 const SCHED: [&str; 7] = [
     "runtime.newproc1",
@@ -127,8 +128,12 @@ fn candidates(targets: &Targets, layout: &Layout) -> Candidates {
             candidates.add(global, at);
         }
     };
-    // Words of their own: whatever the functions refer to may be it.
-    let table = targets.of(&TABLE);
+    // Words of their own: whatever the functions refer to may be it, but for the parts of the slice
+    // `runtime.allgs` next to them. Its capacity can be taken for its length until it grows.
+    let slices = begins(&targets.of(&ALLGS), &[0, 8, 16]);
+    let slice = slices.first().map(|slice| slice.0..slice.0.saturating_add(24));
+    let mut table = targets.of(&TABLE);
+    table.retain(|target| !slice.as_ref().is_some_and(|slice| slice.contains(&target.0)));
     add(Global::AllgLen, table.clone());
     add(Global::AllgPtr, table);
     add(Global::WaitReasons, targets.of(&WAIT_REASONS));

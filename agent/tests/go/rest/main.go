@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"reflect"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
@@ -37,6 +38,7 @@ type report struct {
 	PauseTotal   int64
 	LastGC       int64
 	StackInuse   uint64
+	Moved        bool
 }
 
 // Goroutines that this program started.
@@ -137,6 +139,16 @@ func states(dump string) (map[string]int, map[string]int) {
 	return states, sites
 }
 
+func same(a, b metrics.Value) bool {
+	switch a.Kind() {
+	case metrics.KindUint64:
+		return a.Uint64() == b.Uint64()
+	case metrics.KindFloat64Histogram:
+		return reflect.DeepEqual(a.Float64Histogram(), b.Float64Histogram())
+	}
+	return true
+}
+
 func main() {
 	populate()
 	if withC != nil {
@@ -156,9 +168,12 @@ func main() {
 		"/memory/classes/heap/objects:bytes", "/memory/classes/heap/stacks:bytes",
 	}
 	samples := make([]metrics.Sample, len(names))
+	after := make([]metrics.Sample, len(names))
 	for i, name := range names {
 		samples[i].Name = name
+		after[i].Name = name
 	}
+	metrics.Read(after)
 	ready := []byte("ready\n")
 	var line [1]byte
 	var memory runtime.MemStats
@@ -191,6 +206,7 @@ func main() {
 		// these system calls, it does not count their goroutine among those that became runnable.
 		syscall.RawSyscall(syscall.SYS_WRITE, 1, uintptr(unsafe.Pointer(&ready[0])), 6)
 		syscall.RawSyscall(syscall.SYS_READ, 0, uintptr(unsafe.Pointer(&line[0])), 1)
+		metrics.Read(after)
 		result := report{
 			Go: runtime.Version(), NumGoroutine: goroutines, GOMAXPROCS: runtime.GOMAXPROCS(0),
 			Started: started, Metrics: map[string]uint64{}, Histograms: map[string]histogram{},
@@ -206,6 +222,11 @@ func main() {
 				inner := got.Buckets[1 : len(got.Buckets)-1]
 				result.Histograms[sample.Name] = histogram{got.Counts, inner}
 			}
+		}
+		// A goroutine of the runtime's own may have run in between: then the figures noted are not
+		// those that were there to be seen.
+		for i := range samples {
+			result.Moved = result.Moved || !same(samples[i].Value, after[i].Value)
 		}
 		result.States, result.Sites = states(text)
 		encoded, err := json.Marshal(result)
