@@ -269,6 +269,7 @@ fn compare(
     running: &mut Running,
     opened: &mut Opened,
     before: Option<(Counts, u64)>,
+    finalizer: bool,
 ) -> Option<(Cells, (Counts, u64))> {
     running.next();
     assert_eq!(running.line(), "ready\n");
@@ -291,7 +292,16 @@ fn compare(
     let mut cells = Cells::default();
     cells.add("settled", true, counts.settled);
     cells.add("NumGoroutine", number("NumGoroutine"), counts.live);
-    cells.add("goroutines in the table", number("NumGoroutine"), groups.user());
+    // A finalizer goroutine that runs the program's code is one of the program's in a dump, but not
+    // in the runtime's count.
+    let finalizers = groups.groups().iter().filter(|(key, group)| {
+        let name = key.start.in_file(opened.bias).and_then(|at| opened.binary.function_at(at));
+        let finalizer = matches!(name.as_deref(), Some("runtime.runfinq" | "runtime.runFinalizers"));
+        finalizer && !key.system && group.goroutines > 0
+    });
+    let finalizers = u64::try_from(finalizers.count()).unwrap();
+    cells.add("finalizers", u64::from(finalizer), finalizers);
+    cells.add("goroutines in the table", number("NumGoroutine") + finalizers, groups.user());
     // A thread of C that is in Go has a goroutine that no `go` statement created.
     let from_c = groups.groups().iter().filter(|(key, _)| key.created_at.0 == 0);
     let from_c: u64 = from_c.map(|(_, group)| group.goroutines).sum();
@@ -336,7 +346,9 @@ fn check(toolchain: &Toolchain, variant: &Variant, arguments: &[&str]) -> Result
         wrong += &format!("\n  {error}");
     }
     for _ in 0..2 {
-        let mut rounds = (0..10).filter_map(|_| compare(&mut running, &mut opened, before));
+        let mut rounds = (0..10).filter_map(|_| {
+            compare(&mut running, &mut opened, before, arguments.contains(&"finalizer"))
+        });
         let (cells, counts) = rounds.next().ok_or("it does not come to rest")?;
         before = Some(counts);
         for cell in cells.0.iter().filter(|cell| cell.told != cell.read) {
@@ -377,4 +389,90 @@ fn at_rest_every_figure_equals_the_program_s_own() {
     }
     println!("{table}");
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn a_finalizer_that_runs_is_the_program_s() {
+    for version in ["1.19", "1.24.11", "1.27.3"] {
+        let Some(toolchain) = Toolchain::find(version) else {
+            println!("SKIP a_finalizer_that_runs_is_the_program_s: no Go {version}");
+            continue;
+        };
+        if let Err(why) = check(&toolchain, &VARIANTS[0], &["finalizer"]) {
+            panic!("Go {version}: {why}");
+        }
+    }
+}
+
+#[test]
+fn under_fire_no_value_is_impossible() {
+    for (version, variant, scans) in [
+        ("1.19", &VARIANTS[1], 100),
+        ("1.21.13", &VARIANTS[0], 100),
+        ("1.23.9", &VARIANTS[3], 100),
+        ("1.25.5", &VARIANTS[0], 100),
+        ("1.27.3", &VARIANTS[1], 1000),
+    ] {
+        let Some(toolchain) = Toolchain::find(version) else {
+            println!("SKIP under_fire_no_value_is_impossible: no Go {version}");
+            continue;
+        };
+        fire(&toolchain, variant, scans);
+    }
+}
+
+fn fire(toolchain: &Toolchain, variant: &Variant, scans: usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let program = toolchain.build(folder.path(), &["storm"], variant);
+    let mut running = Running::start(&program, &[]);
+    assert_eq!(running.line(), "storm\n");
+    let mut opened = open(&program, running.pid()).unwrap();
+    let context = format!("Go {} {}", toolchain.version, variant.name);
+    let mut buffer = ScanBuffer::default();
+    let mut groups = Groups::default();
+    let mut before = Counts::default();
+    let (mut torn, mut unreadable, mut seen, mut unsettled) = (0, 0, 0, 0);
+    for _ in 0..scans {
+        let counts = opened.reader.counts().unwrap();
+        assert!(counts.created >= before.created && counts.exited >= before.exited, "{context}");
+        assert!(counts.live >= 1 && counts.live <= counts.created, "{context}: {counts:?}");
+        assert!(counts.exited <= counts.created, "{context}: {counts:?}");
+        assert!([1, 2, 4, 8].contains(&counts.gomaxprocs), "{context}: {counts:?}");
+        assert!(counts.threads >= 1 && counts.threads < 1000, "{context}: {counts:?}");
+        unsettled += u64::from(!counts.settled);
+        before = counts;
+
+        groups.clear();
+        let report = opened.reader.scan(&mut buffer, &mut |goroutine| {
+            groups.add(goroutine);
+        });
+        let report = report.unwrap();
+        torn += report.torn;
+        unreadable += report.unreadable;
+        seen += report.live;
+        assert_eq!(report.live, groups.user() + groups.system(), "{context}");
+        assert!(report.live <= report.records, "{context}: {report:?}");
+        let reasons = opened.reader.wait_reasons().unwrap();
+        for (reason, _) in groups.by_reason() {
+            assert!(reasons.name(reason).is_some(), "{context}: wait reason {reason}");
+        }
+        opened.reader.heap().unwrap();
+        opened.reader.heap_goal().unwrap();
+        opened.reader.gc().unwrap();
+        opened.reader.sched_latency().unwrap();
+    }
+    running.next();
+    let told = running.line();
+    let told: Vec<u64> = told.split_whitespace().map(|word| word.parse().unwrap()).collect();
+    let counts = opened.reader.counts().unwrap();
+    println!(
+        "{context}: {scans} scans of {} goroutines created, {seen} records of goroutines, {torn} \
+         torn, {unreadable} unreadable; {unsettled} counts unsettled",
+        counts.created
+    );
+    assert!(counts.settled, "{context}");
+    assert_eq!(counts.live, told[1], "{context}");
+    // The runtime's own goroutines are created by the dozen, not by the thousand.
+    let own = counts.created - told[0];
+    assert!((1..64).contains(&own), "{context}: {counts:?}, {told:?}");
 }

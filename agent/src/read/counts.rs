@@ -79,15 +79,11 @@ impl Reading {
     fn counts(&self, extra_seen: u64) -> Counts {
         let existing = i128::from(self.allglen) - i128::from(self.free);
         let live = existing - i128::from(self.ngsys);
+        let extra = self.extra.unwrap_or(0).max(extra_seen);
         let numbered = self.goidgen.saturating_sub(self.unused_goids);
-        // Where the runtime counts, the difference to the numbers is what calls from C took.
-        let extra = match (self.counted, self.extra) {
-            (Some(counted), _) => numbered.saturating_sub(counted),
-            (None, Some(extra)) => extra.max(extra_seen),
-            (None, None) => extra_seen,
-        };
         let created = self.counted.unwrap_or_else(|| numbered.saturating_sub(extra));
-        let exited = i128::from(numbered) - existing;
+        // The records of threads for calls from C are in the table without having been created.
+        let exited = i128::from(created) + i128::from(extra) - existing;
         // A process that changes meanwhile can make the words contradict each other; like the
         // runtime, which says at least 1, no impossible value is let out.
         let live = clamp(live.max(1), created);
@@ -107,7 +103,7 @@ fn clamp(value: i128, most: u64) -> u64 {
 }
 
 /// Reads the counts. `extra_seen` is the number of records of threads for calls from C that the
-/// last scan found; it serves where the variables that count them are not known.
+/// last scan found; it serves where the variables that count them are not known, or count some only.
 ///
 /// # Errors
 /// [`ReadError::NotStarted`], [`ReadError::Implausible`], [`ReadError::Memory`].

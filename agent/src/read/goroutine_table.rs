@@ -53,8 +53,8 @@ pub struct ScanReport {
     pub records: u64,
     /// Those of them that are goroutines.
     pub live: u64,
-    /// Records that changed while they were read. They are counted by what they were then, if that
-    /// made sense.
+    /// Records that were caught half written. They are counted by what they were a moment later or
+    /// before, if that made sense.
     pub torn: u64,
     /// Records that could not be read, or made no sense twice: in no figure.
     pub unreadable: u64,
@@ -266,15 +266,17 @@ impl<M: Memory> Walk<'_, '_, M> {
     fn compare(&mut self, first: &[u8], second: &[u8]) {
         let before = self.decoder.decode(first);
         let after = self.decoder.decode(second);
-        let same = match (&before, &after) {
+        // A goroutine may go on, end, and its record be used again between the two looks. What it
+        // may not do is change what it was created as.
+        let torn = match (&before, &after) {
             (Decoded::Live(before), Decoded::Live(after)) => {
-                (before.goid, before.state, before.created_at, before.start)
-                    == (after.goid, after.state, after.created_at, after.start)
+                before.goid == after.goid
+                    && (before.created_at, before.start) != (after.created_at, after.start)
             }
-            (Decoded::Free, Decoded::Free) => true,
+            (Decoded::Impossible, _) | (_, Decoded::Impossible) => true,
             _ => false,
         };
-        self.report.torn += u64::from(!same);
+        self.report.torn += u64::from(torn);
         match (after, before) {
             (Decoded::Live(goroutine), _) | (Decoded::Impossible, Decoded::Live(goroutine)) => {
                 self.count_extra(second);

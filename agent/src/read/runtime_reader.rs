@@ -72,17 +72,12 @@ impl<M: Memory> RuntimeReader<M> {
             extra_seen: 0,
             reported: Counts::default(),
         };
-        if this.needs_scan_for_extra() {
+        // Without the variables that count the threads for calls from C, the table of goroutines
+        // tells how many there are.
+        if this.at.extra.contains(&None) {
             this.scan(&mut ScanBuffer::default(), &mut |_| ())?;
         }
         Ok(this)
-    }
-
-    /// Without the variables that count the threads for calls from C, the table of goroutines
-    /// tells how many there are.
-    fn needs_scan_for_extra(&self) -> bool {
-        self.facts.layout.p.goroutines_created.is_none()
-            && self.at.extra.contains(&None)
     }
 
     /// What is known of the binary.
