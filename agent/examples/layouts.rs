@@ -137,11 +137,12 @@ fn main() -> Result<()> {
     // Blocks in the order of the toolchains; the neutral experiments are part of what is distinct,
     // so that a name is neutral for all heads of a block or for none.
     let mut blocks: Vec<(Facts, Block)> = Vec::new();
-    let mut add = |facts: Facts, head: String, neutral: BTreeSet<String>| {
-        match blocks.iter_mut().find(|(known, block)| *known == facts && block.neutral == neutral) {
-            Some((_, block)) => block.heads.push(head),
-            None => blocks.push((facts, Block { heads: vec![head], neutral })),
-        }
+    let mut add = |facts: Facts, head: String, neutral: BTreeSet<String>| match blocks
+        .iter_mut()
+        .find(|(known, block)| *known == facts && block.neutral == neutral)
+    {
+        Some((_, block)) => block.heads.push(head),
+        None => blocks.push((facts, Block { heads: vec![head], neutral })),
     };
     for root in arguments {
         let toolchain = Toolchain { root, work: work.path().to_owned() };

@@ -231,8 +231,7 @@ impl Cells {
 /// Goroutines by what Go's own dump calls their state, and by what created them.
 fn groups(opened: &mut Opened) -> (BTreeMap<String, u64>, BTreeMap<String, u64>, Groups) {
     let mut groups = Groups::default();
-    let report =
-        opened.reader.scan(&mut ScanBuffer::default(), &mut |g| groups.add(g)).unwrap();
+    let report = opened.reader.scan(&mut ScanBuffer::default(), &mut |g| groups.add(g)).unwrap();
     assert_eq!((report.torn, report.unreadable), (0, 0), "{:?}", opened.reader.facts().release);
     let reasons = opened.reader.wait_reasons().cloned().unwrap_or_default();
     let (mut states, mut sites) = (BTreeMap::new(), BTreeMap::new());
@@ -296,7 +295,8 @@ fn compare(
     // in the runtime's count.
     let finalizers = groups.groups().iter().filter(|(key, group)| {
         let name = key.start.in_file(opened.bias).and_then(|at| opened.binary.function_at(at));
-        let finalizer = matches!(name.as_deref(), Some("runtime.runfinq" | "runtime.runFinalizers"));
+        let finalizer =
+            matches!(name.as_deref(), Some("runtime.runfinq" | "runtime.runFinalizers"));
         finalizer && !key.system && group.goroutines > 0
     });
     let finalizers = u64::try_from(finalizers.count()).unwrap();
@@ -352,7 +352,8 @@ fn check(toolchain: &Toolchain, variant: &Variant, arguments: &[&str]) -> Result
         let (cells, counts) = rounds.next().ok_or("it does not come to rest")?;
         before = Some(counts);
         for cell in cells.0.iter().filter(|cell| cell.told != cell.read) {
-            wrong += &format!("\n  {}: the program says {}, read {}", cell.what, cell.told, cell.read);
+            wrong +=
+                &format!("\n  {}: the program says {}, read {}", cell.what, cell.told, cell.read);
         }
     }
     if wrong.is_empty() { Ok(opened.reader.facts().origin) } else { Err(wrong) }

@@ -28,15 +28,15 @@ const MAX_ATTEMPTS: usize = 4;
 
 /// Where the variables are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CountsAt {
+pub(super) struct CountsAt {
     /// Address of `runtime.allglen`.
-    pub allglen: ProcessAddress,
+    pub(super) allglen: ProcessAddress,
     /// Address of `runtime.allp`.
-    pub allp: ProcessAddress,
+    pub(super) allp: ProcessAddress,
     /// Address of `runtime.sched`.
-    pub sched: ProcessAddress,
+    pub(super) sched: ProcessAddress,
     /// Addresses of the words whose sum is the number of threads for calls from C.
-    pub extra: [Option<ProcessAddress>; 2],
+    pub(super) extra: [Option<ProcessAddress>; 2],
 }
 
 /// Goroutines, threads and processors of a process.
@@ -207,12 +207,10 @@ impl Words {
             spans.push(span);
             Some(offset)
         };
-        let free_too =
-            optional(free_too.map(|offset| field(offset, 4)).transpose()?);
+        let free_too = optional(free_too.map(|offset| field(offset, 4)).transpose()?);
         let created =
             optional(sched.goroutines_created.map(|offset| field(offset, 8)).transpose()?);
-        let extra =
-            at.extra.map(|at| optional(at.map(|at| Span { at, length: 4 })));
+        let extra = at.extra.map(|at| optional(at.map(|at| Span { at, length: 4 })));
         let mut buffer = vec![0; spans.iter().map(|span| span.length).sum()];
         memory.read_many(&spans, &mut buffer)?;
         let buffer = Bytes(&buffer);
@@ -225,10 +223,11 @@ impl Words {
             };
             let extra = match extra {
                 [None, None] => None,
-                [first, second] => Some([first, second].into_iter().flatten().try_fold(
-                    0_u64,
-                    |sum, offset| Some(sum + u64::from(buffer.u32(offset)?)),
-                )?),
+                [first, second] => {
+                    Some([first, second].into_iter().flatten().try_fold(0_u64, |sum, offset| {
+                        Some(sum + u64::from(buffer.u32(offset)?))
+                    })?)
+                }
             };
             Some(Self {
                 reading: Reading {

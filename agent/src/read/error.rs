@@ -1,8 +1,6 @@
 //! Why a process's runtime cannot be read, or a part of it.
 
-use super::{
-    layout::LayoutError, memory::MemoryError, release::UnknownRelease,
-};
+use super::{layout::LayoutError, memory::MemoryError, release::UnknownRelease};
 use crate::inspect::InspectError;
 
 /// Why the runtime of a process, or one of its records, cannot be read.

@@ -29,11 +29,11 @@ const MAX_RECORD: u32 = 4096;
 
 /// Where the table is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GoroutineTable {
+pub(super) struct GoroutineTable {
     /// Address of `runtime.allglen`.
-    pub length: ProcessAddress,
+    pub(super) length: ProcessAddress,
     /// Address of `runtime.allgptr`.
-    pub first: ProcessAddress,
+    pub(super) first: ProcessAddress,
 }
 
 /// Memory that scans use again.
@@ -130,7 +130,9 @@ fn read_addresses(
         read?;
         buffer.addresses.clear();
         let words = buffer.raw.chunks_exact(8);
-        buffer.addresses.extend(words.filter_map(|word| Some(u64::from_le_bytes(*word.first_chunk()?))));
+        buffer
+            .addresses
+            .extend(words.filter_map(|word| Some(u64::from_le_bytes(*word.first_chunk()?))));
         return Ok(());
     }
     Err(ReadError::Torn("runtime.allgs"))

@@ -185,8 +185,7 @@ pub(crate) mod literal {
                 let unmapped = MemoryError::Unmapped { at: span.at, length: span.length };
                 let (target, behind) = rest.split_at_mut(span.length);
                 rest = behind;
-                let (start, piece) =
-                    self.pieces.range(..=span.at.0).next_back().ok_or(unmapped)?;
+                let (start, piece) = self.pieces.range(..=span.at.0).next_back().ok_or(unmapped)?;
                 let offset = usize::try_from(span.at.0 - start).unwrap();
                 let source = piece.get(offset..).and_then(|bytes| bytes.get(..span.length));
                 target.copy_from_slice(source.ok_or(unmapped)?);

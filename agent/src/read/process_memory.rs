@@ -47,11 +47,7 @@ impl ProcessMemory {
     }
 
     /// Reads as [`Memory::read_many`] does, through one thread.
-    fn read_through(
-        thread: i32,
-        spans: &[Span],
-        mut into: &mut [u8],
-    ) -> Result<(), MemoryError> {
+    fn read_through(thread: i32, spans: &[Span], mut into: &mut [u8]) -> Result<(), MemoryError> {
         for batch in spans.chunks(MAX_RANGES) {
             let length = batch.iter().map(|span| span.length).sum();
             let (target, rest) = into.split_at_mut(length);
@@ -118,7 +114,8 @@ fn vm_read(thread: i32, spans: &[Span], into: &mut [u8]) -> Result<usize, Memory
             iov_len: span.length,
         });
     }
-    let ranges = libc::c_ulong::try_from(remote.len()).map_err(|_| MemoryError::Os(libc::EINVAL))?;
+    let ranges =
+        libc::c_ulong::try_from(remote.len()).map_err(|_| MemoryError::Os(libc::EINVAL))?;
     let local = libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: into.len() };
     // SAFETY: `local` describes `into`, which is borrowed mutably for the whole call, and the
     // kernel writes no more than `iov_len` bytes there. The addresses in `remote` belong to

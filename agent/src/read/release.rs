@@ -117,10 +117,10 @@ mod tests {
         let plain = Release::parse("go1.26.6").unwrap();
         assert_eq!((plain.minor, plain.experiments.len()), (Minor(26), 0));
         let with = Release::parse("go1.24.11 X:synctest,boringcrypto").unwrap();
-        assert_eq!((with.minor, with.experiments), (
-            Minor(24),
-            vec!["boringcrypto".to_owned(), "synctest".to_owned()]
-        ));
+        assert_eq!(
+            (with.minor, with.experiments),
+            (Minor(24), vec!["boringcrypto".to_owned(), "synctest".to_owned()])
+        );
         let hyphen = Release::parse("go1.26.6-X:nogreenteagc").unwrap();
         assert_eq!(hyphen.experiments, ["nogreenteagc"]);
         assert_eq!(Release::parse("go1.27rc1").unwrap().minor, Minor(27));

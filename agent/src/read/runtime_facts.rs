@@ -58,8 +58,7 @@ impl RuntimeFacts {
                 (Layout::from_source(&table::lookup(&release, arch)?)?, Origin::Table)
             }
         };
-        let candidates =
-            globals::find(binary, &layout, arch).map_err(ReadError::Binary)?;
+        let candidates = globals::find(binary, &layout, arch).map_err(ReadError::Binary)?;
         Ok(Self { release, arch, layout, origin, candidates })
     }
 }

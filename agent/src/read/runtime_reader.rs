@@ -143,8 +143,14 @@ impl<M: Memory> RuntimeReader<M> {
             finalizer_wait: reasons.and_then(|reasons| reasons.number("finalizer wait")),
             start: &mut start,
         };
-        let report =
-            goroutine_table::scan(&self.memory, self.table, 0..length, &mut decoder, buffer, visit)?;
+        let report = goroutine_table::scan(
+            &self.memory,
+            self.table,
+            0..length,
+            &mut decoder,
+            buffer,
+            visit,
+        )?;
         self.extra_seen = report.extra;
         Ok(report)
     }

@@ -5,7 +5,7 @@
 
 /// What the function that a goroutine was started with says of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
+pub(super) enum Start {
     /// The program's own.
     User,
     /// The runtime's own.
@@ -19,7 +19,7 @@ pub enum Start {
 impl Start {
     /// Judges by the function's full name; `None` is a function that is not in the table.
     #[must_use]
-    pub fn of(function: Option<&str>) -> Self {
+    pub(super) fn of(function: Option<&str>) -> Self {
         match function {
             None | Some("runtime.main" | "runtime.corostart" | "runtime.handleAsyncEvent") => {
                 Self::User

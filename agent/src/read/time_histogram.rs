@@ -59,7 +59,8 @@ pub(super) fn read(
     minor: Minor,
     at: ProcessAddress,
 ) -> Result<TimeHistogram, ReadError> {
-    let shape = || ReadError::implausible("runtime.timeHistogram", "its shape is not the release's");
+    let shape =
+        || ReadError::implausible("runtime.timeHistogram", "its shape is not the release's");
     let bounds = if minor.has_fine_histograms() { fine_bounds() } else { coarse_bounds() };
     if layout.counts_len > MAX_BUCKETS || layout.size > MAX_BUCKETS * 8 {
         return Err(shape());
@@ -99,15 +100,23 @@ mod tests {
 
     #[test]
     fn underflow_comes_first_and_overflow_last() {
-        let layout =
-            Histogram { size: 1296, counts: 0, counts_len: 160, underflow: 1280, overflow: Some(1288) };
+        let layout = Histogram {
+            size: 1296,
+            counts: 0,
+            counts_len: 160,
+            underflow: 1280,
+            overflow: Some(1288),
+        };
         let mut memory = LiteralMemory::default();
         let words: Vec<u64> = (0..162).collect();
         memory.put_words(0x1000, &words);
         let minor = Minor::known(26).unwrap();
         let histogram = read(&memory, &layout, minor, ProcessAddress(0x1000)).unwrap();
         assert_eq!(histogram.counts.len(), 162);
-        assert_eq!((histogram.counts[0], histogram.counts[1], histogram.counts[161]), (160, 0, 161));
+        assert_eq!(
+            (histogram.counts[0], histogram.counts[1], histogram.counts[161]),
+            (160, 0, 161)
+        );
         assert_eq!(histogram.count(), (0..162).sum::<u64>());
         let old = Minor::known(19).unwrap();
         let shape = read(&memory, &layout, old, ProcessAddress(0x1000));

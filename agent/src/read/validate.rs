@@ -58,9 +58,8 @@ pub(super) fn find(
         sched: allp,
         extra: [only(Global::ExtraLength), only(Global::ExtraInUse)],
     };
-    at.sched = first(Global::Sched, &mut |sched| {
-        check_sched(facts, memory, &CountsAt { sched, ..at })
-    })?;
+    at.sched =
+        first(Global::Sched, &mut |sched| check_sched(facts, memory, &CountsAt { sched, ..at }))?;
     let wait_reasons = find_wait_reasons(facts, memory, bias);
     let table = find_table(facts, memory, bias, &at, starts, wait_reasons.as_ref().ok())?;
     at.allglen = table.length;
@@ -111,11 +110,7 @@ fn first_valid(
 
 /// The last goroutine number given out is the last that a processor took, but for those that calls
 /// from C took: two variables that were found apart agree on it.
-fn check_sched(
-    facts: &RuntimeFacts,
-    memory: &impl Memory,
-    at: &CountsAt,
-) -> Result<(), ReadError> {
+fn check_sched(facts: &RuntimeFacts, memory: &impl Memory, at: &CountsAt) -> Result<(), ReadError> {
     let wrong = |why| ReadError::implausible("runtime.sched", why);
     let reading = counts::reading(memory, &facts.layout, at)?;
     if reading.goidgen == 0 || reading.last_cached == 0 {
@@ -166,10 +161,8 @@ fn find_table(
     let goidgen = counts::reading(memory, &facts.layout, &CountsAt { allglen: at.allp, ..*at })
         .map(|reading| reading.goidgen)?;
     let mut first = ProcessAddress(0);
-    let length = first_valid(
-        facts.candidates.of(Global::AllgLen, bias),
-        Global::AllgLen,
-        &mut |length| {
+    let length =
+        first_valid(facts.candidates.of(Global::AllgLen, bias), Global::AllgLen, &mut |length| {
             let candidates = facts.candidates.of(Global::AllgPtr, bias);
             let candidates = candidates.filter(|first| *first != length);
             first = first_valid(candidates, Global::AllgPtr, &mut |first| {
@@ -177,8 +170,7 @@ fn find_table(
                 check_table(facts, memory, table, goidgen, starts, reasons)
             })?;
             Ok(())
-        },
-    )?;
+        })?;
     Ok(GoroutineTable { length, first })
 }
 
@@ -282,13 +274,9 @@ fn find_wait_reasons(
     bias: LoadBias,
 ) -> Result<WaitReasons, ReadError> {
     let mut found = WaitReasons::default();
-    first_valid(
-        facts.candidates.of(Global::WaitReasons, bias),
-        Global::WaitReasons,
-        &mut |at| {
-            found = WaitReasons::read(memory, at, facts.layout.wait_reasons)?;
-            Ok(())
-        },
-    )?;
+    first_valid(facts.candidates.of(Global::WaitReasons, bias), Global::WaitReasons, &mut |at| {
+        found = WaitReasons::read(memory, at, facts.layout.wait_reasons)?;
+        Ok(())
+    })?;
     Ok(found)
 }

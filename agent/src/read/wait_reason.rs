@@ -25,11 +25,7 @@ impl WaitReasons {
     ///
     /// # Errors
     /// [`ReadError::Implausible`] where there is something else, [`ReadError::Memory`].
-    pub fn read(
-        memory: &impl Memory,
-        at: ProcessAddress,
-        count: u32,
-    ) -> Result<Self, ReadError> {
+    pub fn read(memory: &impl Memory, at: ProcessAddress, count: u32) -> Result<Self, ReadError> {
         let wrong = |why| ReadError::implausible("runtime.waitReasonStrings", why);
         if count > MAX_REASONS {
             return Err(wrong("it has too many elements"));

@@ -26,7 +26,9 @@ pub(super) fn targets(code: &Code) -> Vec<FileAddress> {
             }
             Some(Kind::LoadOrStore) => {
                 let scale = scale(word);
-                found.extend(base.map(|base| FileAddress(base.wrapping_add(immediate(word) << scale))));
+                found.extend(
+                    base.map(|base| FileAddress(base.wrapping_add(immediate(word) << scale))),
+                );
                 // A load overwrites its target; forgetting the register of a store costs little.
                 set(&mut known, word, None);
             }

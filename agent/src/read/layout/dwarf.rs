@@ -299,8 +299,7 @@ impl<'a> View<'a> {
     /// The entries of one kind directly below a type.
     fn children(&self, at: usize, tag: DwTag) -> Result<Vec<Entry<'a>>, LayoutError> {
         let (unit, offset) = self.unit(self.resolved(at)?)?;
-        let mut entries =
-            unit.header.entries_raw(&unit.abbrevs, Some(offset)).map_err(broken)?;
+        let mut entries = unit.header.entries_raw(&unit.abbrevs, Some(offset)).map_err(broken)?;
         let mut entry = DebuggingInformationEntry::null();
         entries.read_entry(&mut entry).map_err(broken)?;
         let mut found = Vec::new();
