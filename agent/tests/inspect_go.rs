@@ -1,6 +1,13 @@
 //! Inspects programs built by every Go toolchain there is, and compares with what the programs'
 //! own runtimes say about themselves.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests are tests too"
+)]
+
 use std::{
     collections::HashMap,
     env, fs,
@@ -8,6 +15,8 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
 };
+
+use proptest::prelude::*;
 
 use goroscope::inspect::{
     Arch, Binary, GoVersion, InspectError, Mapping,
@@ -100,7 +109,7 @@ fn check_binary(toolchain: &Toolchain, variant: &Variant, path: &Path) {
     let binary = inspect(File::open(path).unwrap()).unwrap();
     check_facts(&context, toolchain, variant, &binary, path);
     check_probe_points(&context, toolchain, &binary, path);
-    binary.g_fields.as_ref().unwrap();
+    check_g_fields(&context, toolchain, &binary, path);
 
     let output = Command::new(path).output().unwrap();
     assert!(output.status.success(), "{context}: {output:?}");
@@ -162,13 +171,38 @@ fn check_probe_points(context: &str, toolchain: &Toolchain, binary: &Binary, pat
     }
 }
 
+/// Its own DWARF and the table of releases say the same.
+fn check_g_fields(context: &str, toolchain: &Toolchain, binary: &Binary, path: &Path) {
+    let expected = binary.g_fields.as_ref().unwrap();
+    // With a version that no table has.
+    let minor = toolchain.version.split('.').nth(1).unwrap();
+    let (known, unknown) = (format!("go1.{minor}."), "go1.99.");
+    let mut bytes = fs::read(path).unwrap();
+    for at in 0..bytes.len() - known.len() {
+        if bytes[at..].starts_with(known.as_bytes()) {
+            bytes[at..at + known.len()].copy_from_slice(unknown.as_bytes());
+        }
+    }
+    let newer = goroscope::inspect::inspect_bytes(&bytes).unwrap();
+    assert_eq!(newer.facts.version.unwrap().minor, 99, "{context}");
+    match newer.g_fields {
+        Ok(fields) => assert_eq!((&fields, binary.facts.dwarf), (expected, true), "{context}"),
+        Err(InspectError::UnknownLayout { .. }) => assert!(!binary.facts.dwarf, "{context}"),
+        Err(error) => panic!("{context}: {error}"),
+    }
+}
+
+/// Function, file and line.
+type Frame = (String, String, u32);
+
 /// What a fixture says about its own code.
 #[derive(Default)]
 struct Told {
     mappings: Vec<Mapping>,
     /// Instances of a generic function share a name.
     entries: HashMap<String, Vec<u64>>,
-    frames: Vec<(u64, Vec<(String, String, u32)>)>,
+    /// Of an address: whether those are all, or only the innermost.
+    frames: Vec<(bool, u64, Vec<Frame>)>,
 }
 
 impl Told {
@@ -182,12 +216,13 @@ impl Told {
                     let (pc, name) = rest.split_once(' ').unwrap();
                     told.entries.entry(name.to_owned()).or_default().push(hex(pc));
                 }
-                "frames" => {
+                "innermost" | "stack" => {
                     let mut fields = rest.split('\t');
                     let pc = hex(fields.next().unwrap());
                     let fields: Vec<_> = fields.collect();
-                    let frame = |f: &[&str]| (f[0].to_owned(), f[1].to_owned(), f[2].parse().unwrap());
-                    told.frames.push((pc, fields.chunks(3).map(frame).collect()));
+                    let frame =
+                        |f: &[&str]| (f[0].to_owned(), f[1].to_owned(), f[2].parse().unwrap());
+                    told.frames.push((kind == "stack", pc, fields.chunks(3).map(frame).collect()));
                 }
                 _ => panic!("{line}"),
             }
@@ -223,10 +258,18 @@ fn check_created_by(context: &str, binary: &Binary, dump: &str, told: &Told, bia
         let found: Vec<_> = told.entries[function]
             .iter()
             .filter_map(|entry| ProcessAddress(entry + hex(distance)).in_file(bias))
-            .filter_map(|gopc| binary.symbols.created_by(gopc))
+            .filter_map(|gopc| Some((gopc, binary.symbols.created_by(gopc)?)))
             .collect();
-        let fits = found.iter().any(|found| {
-            found.function == function && found.file == file && found.line.to_string() == line
+        let fits = found.iter().any(|(gopc, found)| {
+            let fits =
+                found.function == function && found.file == file && found.line.to_string() == line;
+            if fits {
+                // The dump comes from the function table, so that both have to agree.
+                let by_dwarf = binary.symbols.line_by_dwarf(FileAddress(gopc.0 - 1));
+                let expected = binary.facts.dwarf.then(|| (found.file.clone(), found.line));
+                assert_eq!(by_dwarf, expected, "{context}: {gopc}");
+            }
+            fits
         });
         assert!(fits, "{context}: {function} {file}:{line} is none of {found:?}");
         seen.push(function.to_owned());
@@ -249,22 +292,24 @@ fn check_created_by(context: &str, binary: &Binary, dump: &str, told: &Told, bia
 /// through all inlined calls.
 fn check_frames(context: &str, binary: &Binary, told: &Told, bias: LoadBias) {
     let mut inlined = 0;
-    for (pc, expected) in &told.frames {
+    for (all, pc, expected) in &told.frames {
         let address = ProcessAddress(*pc).in_file(bias).unwrap();
         let found = binary.symbols.frames(address);
-        let got: Vec<_> =
-            found.iter().map(|f| (f.function.clone(), f.file.clone(), f.line)).collect();
-        // The runtime leaves out the wrappers that the compiler makes for methods.
-        if expected.is_empty() || got.iter().any(|(_, file, _)| file == "<autogenerated>") {
-            continue;
-        }
+        let count = if *all { found.len() } else { 1 };
+        let got: Vec<_> = found
+            .iter()
+            .take(count)
+            .map(|frame| (frame.function.clone(), frame.file.clone(), frame.line))
+            .collect();
         assert_eq!(&got, expected, "{context}: {address}");
-        inlined += found.iter().filter(|frame| frame.inlined).count();
+        inlined += usize::from(*all) * found.iter().filter(|frame| frame.inlined).count();
         let last = found.last().unwrap();
         assert!(!last.inlined);
         assert_eq!(binary.symbols.function(address).as_ref(), Some(&last.function), "{context}");
     }
-    assert!(told.frames.len() > 100 && inlined > 10, "{context}: {inlined} inlined");
+    // Both calls of `double` in `inlines`, each with that of `addOne` in it.
+    assert_eq!(inlined, 4, "{context}");
+    assert!(told.frames.len() > 100, "{context}: {}", told.frames.len());
 }
 
 /// The same is found when the section table is gone, as some strippers leave it.
@@ -372,4 +417,82 @@ impl Toolchain {
         assert!(output.status.success(), "go {} {}: {error}", self.version, variant.name);
         path
     }
+}
+
+/// Bytes of a real program are changed or cut off: an inspection ends, and without a panic.
+#[test]
+fn a_damaged_program_harms_nobody() {
+    let versions = ["1.19", "1.21.13", "1.27.3"];
+    let toolchains = versions.iter().filter_map(|version| Toolchain::find(version));
+    let programs: Vec<(Vec<u8>, Vec<usize>)> = toolchains
+        .flat_map(|toolchain| {
+            [DEFAULT, PIE_STRIPPED, PLAIN_DWARF].map(|variant| {
+                let folder = tempfile::tempdir().unwrap();
+                let path = toolchain.build(folder.path(), &variant, "amd64");
+                let bytes = fs::read(path).unwrap();
+                let places = sensitive(&bytes);
+                (bytes, places)
+            })
+        })
+        .collect();
+    if programs.is_empty() {
+        println!("SKIP a_damaged_program_harms_nobody: no Go of {versions:?}");
+        return;
+    }
+    let config = ProptestConfig { cases: 250, failure_persistence: None, ..Default::default() };
+    let damage = (any::<prop::sample::Index>(), any::<u64>(), 0_u8..6, any::<bool>());
+    let strategy = (
+        0..programs.len(),
+        prop::collection::vec(damage, 1..6),
+        prop::option::weighted(0.1, any::<prop::sample::Index>()),
+        prop::collection::vec(any::<prop::sample::Index>(), 4),
+    );
+    proptest!(config, |((which, damages, cut, addresses) in strategy)| {
+        let (mut bytes, places) = programs[which].clone();
+        for (place, value, kind, anywhere) in damages {
+            let at = if anywhere { place.index(bytes.len()) } else { places[place.index(places.len())] };
+            let value: Vec<u8> = match kind {
+                0 => value.to_le_bytes().to_vec(),
+                1 => u64::MAX.to_le_bytes().to_vec(),
+                2 => vec![0; 8],
+                3 => (bytes.len() as u64).to_le_bytes().to_vec(),
+                4 => vec![value.to_le_bytes()[0]],
+                _ => vec![0xff, 0xff, 0xff, 0x7f],
+            };
+            let end = (at + value.len()).min(bytes.len());
+            bytes[at..end].copy_from_slice(&value[..end - at]);
+        }
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        if let Ok(binary) = goroscope::inspect::inspect_bytes(&bytes) {
+            for address in addresses {
+                let pc = FileAddress(0x40_1000 + address.index(0x9_0000) as u64);
+                let _ = binary.symbols.created_by(pc);
+                let _ = binary.symbols.frames(pc);
+                let _ = binary.symbols.line_by_dwarf(pc);
+            }
+        }
+    });
+}
+
+/// Places where damage is likely to matter: headers, the function table's begin, and the runtime's
+/// description of the program.
+fn sensitive(bytes: &[u8]) -> Vec<usize> {
+    let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
+    let mut places: Vec<usize> = (0..0x300).step_by(4).collect();
+    let sections = usize::try_from(word(0x28)).unwrap();
+    places.extend((sections..bytes.len().min(sections + 30 * 64)).step_by(4));
+    let table = [0xff, 0xff, 0xff, 0, 0, 1, 8];
+    let buildinfo = b"\xff Go buildinf:";
+    for at in (0x1000..bytes.len() - 1024).step_by(8) {
+        if bytes[at + 1..].starts_with(&table) || bytes[at..].starts_with(buildinfo) {
+            places.extend((at..at + 1024).step_by(4));
+        }
+        // In a program that is not position-independent: a pointer to the table and one into it.
+        if word(at) > 0x40_0000 && word(at + 8).wrapping_sub(word(at)) == 72 {
+            places.extend((at..at + 352).step_by(8));
+        }
+    }
+    places
 }

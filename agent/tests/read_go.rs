@@ -1,6 +1,12 @@
 //! Reads the runtimes of programs built by every Go toolchain there is, and compares with what the
 //! programs know of themselves, to the last unit.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests are tests too"
+)]
+
 use std::{
     collections::BTreeMap,
     env, fs,

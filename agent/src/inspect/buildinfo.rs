@@ -23,8 +23,9 @@ const INLINE: u8 = 2;
 const MAX_VERSION: u64 = 256;
 /// The longest description of the modules that is believed, in bytes.
 const MAX_MODULES: u64 = 4 << 20;
-/// How many settings are kept.
+/// How many settings are kept, and how long a line may be to be kept, in bytes.
 const MAX_SETTINGS: usize = 64;
+const MAX_LINE: usize = 4 << 10;
 /// The description of the modules stands between two marks of this length.
 const MARK: usize = 16;
 
@@ -76,7 +77,7 @@ impl BuildInfo {
         let marked = bytes.len().checked_sub(MARK).and_then(|end| bytes.get(MARK..end));
         let text = String::from_utf8_lossy(marked.unwrap_or_default());
         let mut package = None;
-        for line in text.lines() {
+        for line in text.lines().filter(|line| line.len() <= MAX_LINE) {
             let mut fields = line.split('\t');
             match (fields.next(), fields.next()) {
                 (Some("path"), Some(path)) => package = Some(path.to_owned()),
@@ -110,13 +111,14 @@ fn find(source: &Source, elf: &Elf) -> Result<u64, InspectError> {
         let size = segment.file.size.min(left);
         left -= size;
         let start = segment.file.offset;
-        let found = source.scan(start, start.saturating_add(size), HEADER as u64, |at, piece| {
-            let mut headers = piece.chunks(ALIGN);
-            match headers.position(|header| header.starts_with(MAGIC)) {
-                Some(index) => ControlFlow::Break(at + (index * ALIGN) as u64),
-                None => ControlFlow::Continue(()),
-            }
-        })?;
+        let found =
+            source.scan(start, start.saturating_add(size), HEADER as u64, |at, piece| {
+                let mut headers = piece.chunks(ALIGN);
+                match headers.position(|header| header.starts_with(MAGIC)) {
+                    Some(index) => ControlFlow::Break(at + (index * ALIGN) as u64),
+                    None => ControlFlow::Continue(()),
+                }
+            })?;
         if let Some(found) = found {
             return Ok(found);
         }

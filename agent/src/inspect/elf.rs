@@ -19,6 +19,8 @@ use super::{
 const MAX_SEGMENTS: u16 = 512;
 /// More sections than any executable needs.
 const MAX_SECTIONS: u16 = 4096;
+/// The longest name of a section that is told apart.
+const MAX_NAME: usize = 64;
 /// The longest list of dynamic entries that is looked at, in bytes.
 const MAX_DYNAMIC: u64 = 64 << 10;
 /// The longest run of notes that is looked at, in bytes.
@@ -249,10 +251,7 @@ fn check_ident(start: &[u8]) -> Result<(), InspectError> {
 }
 
 /// The section table, or an error: nothing at run time needs it, so it may be anything.
-fn read_sections(
-    source: &Source,
-    header: &FileHeader64<LE>,
-) -> Result<Vec<Section>, InspectError> {
+fn read_sections(source: &Source, header: &FileHeader64<LE>) -> Result<Vec<Section>, InspectError> {
     let offset = header.e_shoff.get(LE);
     let count = header.e_shnum.get(LE);
     let entry = size_of::<SectionHeader64<LE>>();
@@ -274,7 +273,8 @@ fn read_sections(
         .filter(|header| header.sh_type.get(LE) != elf::SHT_NOBITS)
         .map(|header| {
             let name = usize::try_from(header.sh_name.get(LE)).ok();
-            let name = name.and_then(|at| c_str(names.get(at..)?)).unwrap_or_default();
+            let name = name.and_then(|at| c_str(first(names.get(at..)?, MAX_NAME)));
+            let name = name.unwrap_or_default();
             Section {
                 name: String::from_utf8_lossy(name).into_owned(),
                 file: Extent { offset: header.sh_offset.get(LE), size: header.sh_size.get(LE) },
@@ -290,10 +290,12 @@ fn read_sections(
 /// the method is zlib.
 pub(super) fn compression(start: &[u8]) -> Option<(u64, u64)> {
     let (header, _) = pod::from_bytes::<elf::CompressionHeader64<LE>>(start).ok()?;
-    (header.ch_type.get(LE) == elf::ELFCOMPRESS_ZLIB).then_some((
-        size_of::<elf::CompressionHeader64<LE>>() as u64,
-        header.ch_size.get(LE),
-    ))
+    (header.ch_type.get(LE) == elf::ELFCOMPRESS_ZLIB)
+        .then_some((size_of::<elf::CompressionHeader64<LE>>() as u64, header.ch_size.get(LE)))
+}
+
+fn first(bytes: &[u8], count: usize) -> &[u8] {
+    bytes.get(..count).unwrap_or(bytes)
 }
 
 fn find_note<'a>(mut bytes: &'a [u8], owner: &[u8], kind: u32) -> Option<&'a [u8]> {
@@ -319,7 +321,7 @@ fn decode<'a, T: pod::Pod>(
     offset: u64,
 ) -> Result<&'a T, InspectError> {
     let size = size_of::<T>() as u64;
-    let (value, _) = pod::from_bytes(bytes)
-        .map_err(|()| InspectError::Truncated { what, offset, size })?;
+    let (value, _) =
+        pod::from_bytes(bytes).map_err(|()| InspectError::Truncated { what, offset, size })?;
     Ok(value)
 }

@@ -11,8 +11,7 @@ const GENERIC_METHODS: u16 = 27;
 /// <https://github.com/golang/go/blob/go1.27rc1/src/runtime/traceback.go>, and, up to Go 1.26,
 /// <https://github.com/golang/go/blob/go1.26.0/src/runtime/traceback.go>. `minor` is that of the
 /// release; without one the newest is taken.
-#[must_use]
-pub fn printed(name: &str, minor: Option<u16>) -> String {
+pub(super) fn printed(name: &str, minor: Option<u16>) -> String {
     let Some((before, rest)) = name.split_once('[') else { return name.to_owned() };
     let Some((interior, after)) = rest.rsplit_once(']') else { return name.to_owned() };
     let once = || format!("{before}[...]{after}");

@@ -264,9 +264,11 @@ impl Functions {
         let offset = self.module.functions.offset.saturating_add(index.saturating_mul(8));
         let what = "index of functions";
         let bytes = self.source.read(what, offset, 8)?;
-        u32_at(&bytes, 0)
-            .zip(u32_at(&bytes, 4))
-            .ok_or(InspectError::Truncated { what, offset, size: 8 })
+        u32_at(&bytes, 0).zip(u32_at(&bytes, 4)).ok_or(InspectError::Truncated {
+            what,
+            offset,
+            size: 8,
+        })
     }
 
     /// The same without the place, which the entry behind the last function does not have.

@@ -1,6 +1,6 @@
 //! The two fields of `runtime.g` that the probes read: who created a goroutine, and what it runs.
 
-use super::{error::InspectError, facts::Facts};
+use super::{dwarf::Dwarf, error::InspectError, facts::Facts};
 
 /// Offsets in `runtime.g`, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,12 @@ const BY_RELEASE: [(u16, GFields); 8] = [
 ];
 
 impl GFields {
+    /// What the binary itself says; `None` where its DWARF does not tell.
+    pub(super) fn from_dwarf(dwarf: &Dwarf) -> Option<Self> {
+        let [gopc, startpc] = dwarf.fields("runtime.g", ["gopc", "startpc"])?;
+        Some(Self { gopc: u16::try_from(gopc).ok()?, startpc: u16::try_from(startpc).ok()? })
+    }
+
     /// What is known of a release, for binaries without DWARF.
     pub(super) fn of_release(facts: &Facts) -> Result<Self, InspectError> {
         let minor = facts.version.map(|version| version.minor);

@@ -17,7 +17,7 @@ pub(super) const VALUE_TABLE: u32 = 2;
 /// `FUNCDATA_InlTree`.
 pub(super) const DATA_TABLE: u8 = 3;
 /// Deeper than the compiler inlines.
-const MAX_DEPTH: usize = 128;
+const MAX_DEPTH: usize = 64;
 
 /// A function whose code is at an address.
 #[derive(Clone, Debug, PartialEq, Eq)]

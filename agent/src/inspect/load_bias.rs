@@ -67,7 +67,8 @@ mod tests {
     #[test]
     fn a_fixed_program_has_none() {
         let segments = [segment(0, 0x40_0000, 0x9b4b1, true)];
-        let maps = [mapping(0x40_0000, 0x9c000, 0, true), mapping(0x49_c000, 0x1000, 0x9c000, false)];
+        let maps =
+            [mapping(0x40_0000, 0x9c000, 0, true), mapping(0x49_c000, 0x1000, 0x9c000, false)];
         assert_eq!(load_bias(&segments, false, maps), Some(LoadBias(0)));
         assert_eq!(load_bias(&segments, false, [mapping(0x50_0000, 0x9c000, 0, true)]), None);
     }
@@ -77,10 +78,7 @@ mod tests {
         // The segment begins within a page, as external linkers have it; its mapping with the page.
         let segments = [segment(0, 0, 0x1000, false), segment(0x1234, 0x2234, 0x5000, true)];
         let base = 0x5555_5555_4000;
-        let maps = [
-            mapping(base, 0x1000, 0, false),
-            mapping(base + 0x2000, 0x6000, 0x1000, true),
-        ];
+        let maps = [mapping(base, 0x1000, 0, false), mapping(base + 0x2000, 0x6000, 0x1000, true)];
         assert_eq!(load_bias(&segments, true, maps), Some(LoadBias(base)));
     }
 

@@ -17,6 +17,8 @@ mod module_data;
 mod functions;
 mod pc_table;
 mod inline_tree;
+mod debug_section;
+mod dwarf;
 mod func_name;
 mod prologue;
 mod probe_points;
@@ -24,7 +26,18 @@ mod g_fields;
 mod symbols;
 mod raw;
 mod load_bias;
+pub mod cache;
 
+use self::{
+    address::LoadBias,
+    buildinfo::BuildInfo,
+    dwarf::Dwarf,
+    elf::Elf,
+    functions::Functions,
+    module_data::ModuleData,
+    pclntab::Header,
+    source::{OpenFile, Source},
+};
 pub use self::{
     error::InspectError,
     facts::{Arch, Facts, GoVersion},
@@ -34,15 +47,6 @@ pub use self::{
     raw::Code,
     source::ReadAt,
     symbols::{CodePlace, Symbols},
-};
-use self::{
-    address::LoadBias,
-    buildinfo::BuildInfo,
-    elf::Elf,
-    functions::Functions,
-    module_data::ModuleData,
-    pclntab::Header,
-    source::{OpenFile, Source},
 };
 
 /// A Go binary as far as it could be understood: what is missing has its reason.
@@ -112,9 +116,13 @@ fn inspect_source(bytes: Box<dyn ReadAt>) -> Result<Binary, InspectError> {
         Ok(functions) => ProbePoints::find(functions, &elf),
         Err(error) => Err(error.clone()),
     };
-    let g_fields = GFields::of_release(&facts);
+    let dwarf = Dwarf::open(&source, &elf);
+    let g_fields = match dwarf.as_ref().and_then(GFields::from_dwarf) {
+        Some(fields) => Ok(fields),
+        None => GFields::of_release(&facts),
+    };
     let minor = facts.version.map(|version| version.minor);
-    let symbols = Symbols::new(table.ok(), Arc::clone(&elf), minor);
+    let symbols = Symbols::new(table.ok(), dwarf, Arc::clone(&elf), minor);
     Ok(Binary { facts, probe_points, g_fields, symbols, elf, source })
 }
 
@@ -122,3 +130,6 @@ fn inspect_source(bytes: Box<dyn ReadAt>) -> Result<Binary, InspectError> {
 /// (<https://github.com/golang/go/blob/go1.26.0/src/cmd/link/internal/ld/elf.go>).
 const GO_NOTE: &[u8] = b"Go\0\0";
 const GO_BUILD_ID: u32 = 4;
+
+#[cfg(test)]
+mod tests;

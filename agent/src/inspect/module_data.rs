@@ -20,7 +20,7 @@ use super::{
 /// How much of the structure is read.
 const SIZE: usize = 352;
 /// How many look-alikes are looked at.
-const MAX_CANDIDATES: usize = 64;
+const MAX_CANDIDATES: usize = 8;
 /// More functions than any program has.
 const MAX_FUNCTIONS: u64 = 1 << 24;
 
@@ -160,7 +160,8 @@ impl Words {
         if self.word(0)? != base || header.functions > MAX_FUNCTIONS {
             return None;
         }
-        let [names, units, files, tables, functions] = header.parts.map(|part| base.checked_add(part));
+        let [names, units, files, tables, functions] =
+            header.parts.map(|part| base.checked_add(part));
         let index = self.part(elf, 128, 8, functions?)?;
         let (text, text_end) = (self.address(176)?, self.address(184)?);
         let found = ModuleData {

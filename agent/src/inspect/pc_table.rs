@@ -8,7 +8,7 @@ use super::{elf::Extent, error::InspectError, source::Source};
 /// The piece read at a time; tables are mostly shorter.
 const PIECE: u64 = 512;
 /// The longest table that is followed, in bytes.
-const MAX_TABLE: u64 = 4 << 20;
+const MAX_TABLE: u64 = 1 << 20;
 
 /// The value at `target`, counted in bytes from the function's entry; `None` where the table has
 /// none for it.
@@ -25,7 +25,8 @@ pub(super) fn value_at(
         return Ok(None);
     }
     let at = tables.offset.saturating_add(u64::from(table));
-    let mut bytes = Bytes { source, at, end: tables.end().min(at + MAX_TABLE), piece: Vec::new(), next: 0 };
+    let mut bytes =
+        Bytes { source, at, end: tables.end().min(at + MAX_TABLE), piece: Vec::new(), next: 0 };
     let (mut value, mut pc, mut first) = (-1_i32, 0_u64, true);
     loop {
         let Some(change) = bytes.number()? else { return Ok(None) };
@@ -68,7 +69,8 @@ impl Bytes<'_> {
     fn byte(&mut self) -> Result<Option<u8>, InspectError> {
         if self.next >= self.piece.len() {
             self.at = self.at.saturating_add(self.piece.len() as u64);
-            self.piece = self.source.read_up_to(self.at, PIECE.min(self.end.saturating_sub(self.at)))?;
+            self.piece =
+                self.source.read_up_to(self.at, PIECE.min(self.end.saturating_sub(self.at)))?;
             self.next = 0;
         }
         let byte = self.piece.get(self.next).copied();

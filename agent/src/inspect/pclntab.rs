@@ -18,7 +18,7 @@ const HEADER: usize = 72;
 /// Alignment of the header: that of a pointer since Go 1.26, 32 before.
 const ALIGN: usize = 8;
 /// How many look-alikes are looked at where there is no section table.
-const MAX_CANDIDATES: usize = 16;
+const MAX_CANDIDATES: usize = 8;
 
 /// The forms of the table that are understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,17 +2,17 @@
 //! look for what this stage does not know of.
 
 use std::{
-    io::{self, Read},
+    io::Read,
     ops::{ControlFlow, Range},
-    sync::Arc,
 };
 
 use super::{
     Binary,
     address::FileAddress,
-    elf::{self, Extent, Section},
+    debug_section::DebugSection,
+    elf::Extent,
     error::InspectError,
-    source::{Source, u32_at, u64_at},
+    source::{u32_at, u64_at},
 };
 
 /// The largest function whose code is handed out, in bytes.
@@ -21,8 +21,6 @@ const MAX_CODE: u64 = 256 << 10;
 const SYMBOL: usize = 24;
 /// Symbols read at a time.
 const SYMBOLS: u64 = 8192;
-/// Longer than the header of a compressed section.
-const COMPRESSION: u64 = 64;
 
 /// The code of a function.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,18 +101,7 @@ impl Binary {
     /// section, or it is compressed in a way that is not understood.
     #[must_use]
     pub fn section(&self, name: &str) -> Option<Box<dyn Read>> {
-        let Section { file, compressed, .. } = self.elf.section(name)?;
-        if !compressed {
-            return Some(Box::new(SectionReader::new(&self.source, *file)));
-        }
-        let start = self.source.read_up_to(file.offset, COMPRESSION.min(file.size)).ok()?;
-        let (header, _) = elf::compression(&start)?;
-        let data = Extent {
-            offset: file.offset.checked_add(header)?,
-            size: file.size.checked_sub(header)?,
-        };
-        let reader = SectionReader::new(&self.source, data);
-        Some(Box::new(flate2::read::ZlibDecoder::new(reader)))
+        DebugSection::open(&self.source, &self.elf, name).map(DebugSection::stream)
     }
 
     /// The code of the functions of these names, `None` for each that is not there.
@@ -157,46 +144,5 @@ impl Binary {
             let end = segment.address.saturating_add(segment.file.size);
             FileAddress(segment.address)..FileAddress(end)
         })
-    }
-}
-
-/// Reads an extent of the file from its begin to its end.
-struct SectionReader {
-    source: Arc<Source>,
-    rest: Extent,
-}
-
-impl SectionReader {
-    fn new(source: &Arc<Source>, rest: Extent) -> Self {
-        Self { source: Arc::clone(source), rest }
-    }
-}
-
-impl Read for SectionReader {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let size = self.rest.size.min(into.len() as u64);
-        let bytes = self.source.read_up_to(self.rest.offset, size).map_err(io::Error::other)?;
-        let Some(target) = into.get_mut(..bytes.len()) else { return Ok(0) };
-        target.copy_from_slice(&bytes);
-        self.rest.offset = self.rest.offset.saturating_add(bytes.len() as u64);
-        self.rest.size = self.rest.size.saturating_sub(bytes.len() as u64);
-        Ok(bytes.len())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_section_is_read_to_its_end_and_no_further() {
-        let source = Arc::new(Source::new(Box::new((0..100_u8).collect::<Vec<_>>())));
-        let mut read = Vec::new();
-        SectionReader::new(&source, Extent { offset: 10, size: 5 }).read_to_end(&mut read).unwrap();
-        assert_eq!(read, [10, 11, 12, 13, 14]);
-        let beyond = Extent { offset: 98, size: u64::MAX };
-        read.clear();
-        SectionReader::new(&source, beyond).read_to_end(&mut read).unwrap();
-        assert_eq!(read, [98, 99]);
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{
     address::FileAddress,
+    dwarf::Dwarf,
     elf::Elf,
     facts::Arch,
     func_name,
@@ -28,13 +29,19 @@ pub struct CodePlace {
 /// Looks addresses up, reading what it needs from the file each time.
 pub struct Symbols {
     pub(super) functions: Option<Functions>,
+    dwarf: Option<Dwarf>,
     elf: Arc<Elf>,
     minor: Option<u16>,
 }
 
 impl Symbols {
-    pub(super) fn new(functions: Option<Functions>, elf: Arc<Elf>, minor: Option<u16>) -> Self {
-        Self { functions, elf, minor }
+    pub(super) fn new(
+        functions: Option<Functions>,
+        dwarf: Option<Dwarf>,
+        elf: Arc<Elf>,
+        minor: Option<u16>,
+    ) -> Self {
+        Self { functions, dwarf, elf, minor }
     }
 
     /// What Go's own dump shows behind "created by" for a goroutine with this `gopc`: the function
@@ -66,6 +73,14 @@ impl Symbols {
         self.place_in(functions, &function, pc)
     }
 
+    /// File and line of an address as DWARF alone has them; `None` where there is no DWARF, or
+    /// where it does not tell.
+    #[must_use]
+    pub fn line_by_dwarf(&self, pc: FileAddress) -> Option<(String, u32)> {
+        let Line { file, line } = self.dwarf.as_ref()?.line(pc)?;
+        Some((file, line))
+    }
+
     /// All functions whose code is at an address, the innermost inlined one first, the one that
     /// holds the address last; empty where the address is in none.
     #[must_use]
@@ -92,7 +107,8 @@ impl Symbols {
     }
 
     fn line(&self, functions: &Functions, function: &Function, pc: FileAddress) -> Option<Line> {
-        functions.line(function, pc).ok()?
+        let told = self.dwarf.as_ref().and_then(|dwarf| dwarf.line(pc));
+        told.or_else(|| functions.line(function, pc).ok()?)
     }
 
     fn code_place(&self, name: &str, line: Option<Line>, inlined: bool) -> CodePlace {
@@ -104,4 +120,3 @@ impl Symbols {
         func_name::printed(name, self.minor)
     }
 }
-

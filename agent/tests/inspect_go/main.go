@@ -52,7 +52,26 @@ func inner() { started.Add(1); go wait() }
 func outer() { inner() }
 
 func double(n int) int { return addOne(n) * 2 }
-func addOne(n int) int { return n + len(os.Args) }
+func addOne(n int) int { return n + noted(n) }
+
+var notes = map[string]bool{}
+
+//go:noinline
+func noted(n int) int {
+	pcs := make([]uintptr, 8)
+	pcs = pcs[:runtime.Callers(2, pcs)]
+	all := "stack " + hex(pcs[0]-1)
+	frames := runtime.CallersFrames(pcs)
+	for {
+		frame, more := frames.Next()
+		all += "\t" + frame.Function + "\t" + frame.File + "\t" + strconv.Itoa(frame.Line)
+		if frame.Func != nil || !more {
+			break
+		}
+	}
+	notes[all] = true
+	return n
+}
 
 //go:noinline
 func inlines(n int) int {
@@ -114,6 +133,9 @@ func main() {
 			functions(line)
 		}
 	}
+	for note := range notes {
+		os.Stdout.WriteString(note + "\n")
+	}
 }
 
 func functions(line string) {
@@ -133,17 +155,8 @@ func functions(line string) {
 		if n++; !ours && n%101 != 0 {
 			continue
 		}
-		frames := runtime.CallersFrames([]uintptr{pc + 1})
-		all.WriteString("frames " + hex(pc))
-		for more := true; more; {
-			var frame runtime.Frame
-			frame, more = frames.Next()
-			if frame.Function == "" {
-				continue
-			}
-			all.WriteString("\t" + frame.Function + "\t" + frame.File + "\t" + strconv.Itoa(frame.Line))
-		}
-		all.WriteString("\n")
+		file, line := f.FileLine(pc)
+		all.WriteString("innermost " + hex(pc) + "\t" + f.Name() + "\t" + file + "\t" + strconv.Itoa(line) + "\n")
 	}
 	os.Stdout.WriteString(all.String())
 }
