@@ -11,7 +11,7 @@ use std::{
     collections::BTreeMap,
     env, fs,
     fs::File,
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::Arc,
@@ -28,7 +28,10 @@ use goroscope::{
     },
     read::{
         Counts, Groups, Origin, ReadError, RuntimeFacts, RuntimeReader, ScanBuffer, State,
-        TimeHistogram, process_memory::ProcessMemory,
+        TimeHistogram,
+        globals::{Global, from_code},
+        layout::{Layout, dwarf::RuntimeTypes, table},
+        process_memory::ProcessMemory,
     },
 };
 use serde_json::Value;
@@ -82,6 +85,16 @@ impl Toolchain {
 
     /// Builds a program of `tests/go`; `folders` are laid over one another.
     fn build(&self, folder: &Path, folders: &[&str], variant: &Variant) -> PathBuf {
+        self.build_for("amd64", folder, folders, variant)
+    }
+
+    fn build_for(
+        &self,
+        arch: &str,
+        folder: &Path,
+        folders: &[&str],
+        variant: &Variant,
+    ) -> PathBuf {
         let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/go");
         for source in folders {
             for entry in fs::read_dir(sources.join(source)).unwrap() {
@@ -96,6 +109,7 @@ impl Toolchain {
             .env("GOFLAGS", "-mod=mod")
             .env("GOPROXY", "off")
             .env("GOCACHE", &self.cache)
+            .env("GOARCH", arch)
             .env("CGO_ENABLED", if variant.cgo { "1" } else { "0" })
             .env_remove("GOROOT")
             .env_remove("GOEXPERIMENT")
@@ -482,4 +496,97 @@ fn fire(toolchain: &Toolchain, variant: &Variant, scans: usize) {
     // The runtime's own goroutines are created by the dozen, not by the thousand.
     let own = counts.created - told[0];
     assert!((1..64).contains(&own), "{context}: {counts:?}, {told:?}");
+}
+
+/// Binaries of another architecture do not run here, but where their variables are is known from
+/// their symbols.
+#[test]
+fn variables_are_found_in_the_code() {
+    for version in VERSIONS {
+        let Some(toolchain) = Toolchain::find(version) else {
+            println!("SKIP variables_are_found_in_the_code: no Go {version}");
+            continue;
+        };
+        for arch in ["amd64", "arm64"] {
+            let folder = tempfile::tempdir().unwrap();
+            let program = toolchain.build_for(arch, folder.path(), &["storm"], &VARIANTS[0]);
+            let binary = inspect(File::open(program).unwrap()).unwrap();
+            let facts = RuntimeFacts::of(&binary).unwrap();
+            assert_eq!(facts.origin, Origin::Dwarf, "{version} {arch}");
+            let found = from_code::find(&binary, &facts.layout, facts.arch).unwrap();
+            for global in Global::ALL {
+                if matches!(global, Global::ExtraLength | Global::ExtraInUse) {
+                    continue;
+                }
+                let symbol = facts.candidates.of(global, LoadBias(0)).next().unwrap();
+                let rank = found.of(global, LoadBias(0)).position(|at| at == symbol);
+                let context = format!("{version} {arch} {global:?}");
+                assert!(rank.is_some(), "{context}: not found");
+                if matches!(global, Global::Sched | Global::Memstats | Global::Allp) {
+                    assert_eq!(rank, Some(0), "{context}");
+                }
+            }
+        }
+    }
+}
+
+/// The table says the same as the debug information of a program of each toolchain.
+#[test]
+fn the_table_is_the_toolchains_own() {
+    for version in VERSIONS {
+        let Some(toolchain) = Toolchain::find(version) else {
+            println!("SKIP the_table_is_the_toolchains_own: no Go {version}");
+            continue;
+        };
+        for arch in ["amd64", "arm64"] {
+            let folder = tempfile::tempdir().unwrap();
+            let program = toolchain.build_for(arch, folder.path(), &["storm"], &VARIANTS[0]);
+            let binary = inspect(File::open(program).unwrap()).unwrap();
+            let facts = RuntimeFacts::of(&binary).unwrap();
+            assert_eq!(facts.origin, Origin::Dwarf, "{version} {arch}");
+            let block = table::lookup(&facts.release, facts.arch).unwrap();
+            let layout = Layout::from_source(&block).unwrap();
+            assert_eq!(facts.layout, layout, "{version} {arch}");
+        }
+    }
+}
+
+/// Debug information with bytes changed is refused or read; what it says is checked later.
+#[test]
+fn damaged_debug_information_does_no_harm() {
+    let Some(toolchain) = Toolchain::find("1.27.3") else {
+        println!("SKIP damaged_debug_information_does_no_harm: no Go 1.27.3");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let program = toolchain.build_for("amd64", folder.path(), &["storm"], &VARIANTS[0]);
+    let binary = inspect(File::open(program).unwrap()).unwrap();
+    let section = |name: &str| {
+        let mut bytes = Vec::new();
+        binary.section(name).unwrap().read_to_end(&mut bytes).unwrap();
+        bytes
+    };
+    let (info, abbrev) = (section(".debug_info"), section(".debug_abbrev"));
+    let mut state = 1_u64;
+    let mut random = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % below
+    };
+    for round in 0..300 {
+        let (mut info, mut abbrev) = (info.clone(), abbrev.clone());
+        for _ in 0..=round / 30 {
+            let at = random(info.len());
+            info[at] = u8::try_from(random(256)).unwrap();
+        }
+        if round % 3 == 0 {
+            let at = random(abbrev.len());
+            abbrev[at] = u8::try_from(random(256)).unwrap();
+        }
+        if round % 7 == 0 {
+            info.truncate(random(info.len()));
+        }
+        if let Ok(types) = RuntimeTypes::find(info.as_slice(), abbrev) {
+            let _ = Layout::from_source(&types);
+        }
+    }
 }

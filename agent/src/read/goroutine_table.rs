@@ -14,8 +14,11 @@ use super::{
 };
 use crate::inspect::address::ProcessAddress;
 
-/// More goroutines than memory of this machine holds stacks for: a length that is no length.
-const MAX_GOROUTINES: u64 = 1 << 28;
+/// Goroutines that are looked at; so many take 80 GB, and seconds to walk.
+const MAX_GOROUTINES: u64 = 1 << 25;
+/// Records that may be unreadable, and one in how many of the others: more is no table.
+const MAX_UNREADABLE: u64 = 1024;
+const UNREADABLE_SHARE: u64 = 16;
 /// Records looked at in one go.
 const CHUNK: usize = 8192;
 /// Bytes of records read in one go.
@@ -70,7 +73,7 @@ pub(super) fn length(memory: &impl Memory, table: GoroutineTable) -> Result<u64,
     match read_u64(memory, table.length)? {
         0 => Err(ReadError::NotStarted),
         length if length > MAX_GOROUTINES => {
-            Err(ReadError::implausible("runtime.allglen", "it is too large"))
+            Err(ReadError::implausible("runtime.allglen", "there are too many to look at each"))
         }
         length => Ok(length),
     }
@@ -102,8 +105,14 @@ pub(super) fn scan(
         read_addresses(memory, table, first, count, buffer)?;
         // Records are allocated in the order of the table, but by several threads.
         buffer.addresses.sort_unstable();
+        if buffer.addresses.windows(2).any(|pair| pair.first() == pair.last()) {
+            return Err(ReadError::implausible("runtime.allgs", "it names a record twice"));
+        }
         let mut walk = Walk { memory, decoder, visit, report: &mut report };
         walk.chunk(buffer)?;
+        if report.unreadable > MAX_UNREADABLE + (first - range.start) / UNREADABLE_SHARE {
+            return Err(ReadError::implausible("runtime.allgs", "its records are unreadable"));
+        }
         first = first.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
     }
     Ok(report)

@@ -29,6 +29,8 @@ mod system_goroutine;
 mod time_histogram;
 mod validate;
 mod wait_reason;
+#[cfg(test)]
+mod hostile;
 
 pub use self::{
     counts::Counts,
