@@ -1,11 +1,7 @@
 //! Reads the runtimes of programs built by every Go toolchain there is, and compares with what the
 //! programs know of themselves, to the last unit.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "helpers of tests are tests too"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests are tests too")]
 
 use std::{
     collections::BTreeMap,
@@ -88,13 +84,7 @@ impl Toolchain {
         self.build_for("amd64", folder, folders, variant)
     }
 
-    fn build_for(
-        &self,
-        arch: &str,
-        folder: &Path,
-        folders: &[&str],
-        variant: &Variant,
-    ) -> PathBuf {
+    fn build_for(&self, arch: &str, folder: &Path, folders: &[&str], variant: &Variant) -> PathBuf {
         let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/go");
         for source in folders {
             for entry in fs::read_dir(sources.join(source)).unwrap() {
@@ -569,7 +559,8 @@ fn damaged_debug_information_does_no_harm() {
     let (info, abbrev) = (section(".debug_info"), section(".debug_abbrev"));
     let mut state = 1_u64;
     let mut random = |below: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(state >> 33).unwrap() % below
     };
     for round in 0..300 {

@@ -142,12 +142,22 @@ pub(super) fn goal(
     let pacer = pacer().ok_or(wrong("it is cut off"))?;
     let memory_limit =
         u64::try_from(pacer.memory_limit).map_err(|_| wrong("the memory limit is negative"))?;
-    if pacer.mapped_ready == 0 {
-        return Err(wrong("no memory is mapped"));
+    let sizes = [pacer.gc_percent_heap_goal, pacer.heap_marked, pacer.mapped_ready];
+    let possible = |size: &u64| *size < MAX_ADDRESS || *size == u64::MAX;
+    if pacer.mapped_ready == 0 || !sizes.iter().all(possible) {
+        return Err(wrong("a size is impossible"));
+    }
+    // The heap grows and shrinks by pages.
+    if pacer.heap_free % HEAP_PAGE != 0 {
+        return Err(wrong("a size is not one of whole pages"));
     }
     Ok(HeapGoal { live_bytes: pacer.heap_marked, goal_bytes: pacer.goal(memory_limit, minor) })
 }
 
+/// More memory than there are addresses.
+const MAX_ADDRESS: u64 = 1 << 48;
+/// Bytes of a page of the heap, `pageSize`.
+const HEAP_PAGE: u64 = 8192;
 /// Headroom under a memory limit, in bytes, and in hundredths of the goal from 1.21.
 const HEADROOM: u64 = 1 << 20;
 const HEADROOM_PERCENT: u64 = 3;

@@ -87,6 +87,8 @@ impl Status {
 /// A goroutine that exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Goroutine {
+    /// Where its record is. Records are used again: it names a goroutine only while that exists.
+    pub record: ProcessAddress,
     /// Its number.
     pub goid: u64,
     /// Number of the goroutine that created it (from 1.21).
@@ -139,12 +141,12 @@ pub(super) struct Decoder<'a> {
 const MAX_STACK: u64 = 2_000_000_000;
 
 impl Decoder<'_> {
-    /// Reads a record.
-    pub(super) fn decode(&mut self, record: &[u8]) -> Decoded {
-        self.fields(Bytes(record)).unwrap_or(Decoded::Impossible)
+    /// Reads the record at an address.
+    pub(super) fn decode(&mut self, at: ProcessAddress, record: &[u8]) -> Decoded {
+        self.fields(at, Bytes(record)).unwrap_or(Decoded::Impossible)
     }
 
-    fn fields(&mut self, record: Bytes<'_>) -> Option<Decoded> {
+    fn fields(&mut self, at: ProcessAddress, record: Bytes<'_>) -> Option<Decoded> {
         let g = self.layout;
         let Status::Live(state) = Status::parse(record.u32(g.atomicstatus)?)? else {
             return Some(Decoded::Free);
@@ -177,6 +179,7 @@ impl Decoder<'_> {
             None => None,
         };
         Some(Decoded::Live(Goroutine {
+            record: at,
             goid: record.u64(g.goid)?,
             parent_goid,
             state,

@@ -207,7 +207,7 @@ impl<M: Memory> Walk<'_, '_, M> {
                 .and_then(|span| usize::try_from(at.checked_sub(span.at.0)?).ok())
                 .and_then(|offset| records.get(before + offset..)?.get(..size));
             let Some(record) = record else { continue };
-            match self.decoder.decode(record) {
+            match self.decoder.decode(ProcessAddress(*at), record) {
                 Decoded::Free => self.count_extra(record),
                 // A goroutine that waits stays as it is for a while. Others are on the move, and
                 // a look at them again tells whether they were caught in between.
@@ -237,8 +237,9 @@ impl<M: Memory> Walk<'_, '_, M> {
                 .and_then(|()| self.memory.read_many(spans, second));
             match read {
                 Ok(()) => {
-                    for (first, second) in first.chunks_exact(size).zip(second.chunks_exact(size)) {
-                        self.compare(first, second);
+                    let looks = first.chunks_exact(size).zip(second.chunks_exact(size));
+                    for (at, (first, second)) in batch.iter().zip(looks) {
+                        self.compare(ProcessAddress(*at), first, second);
                     }
                 }
                 Err(MemoryError::Unmapped { .. } | MemoryError::OutOfBounds { .. }) => {
@@ -263,7 +264,7 @@ impl<M: Memory> Walk<'_, '_, M> {
             let at = ProcessAddress(*at);
             let read = self.memory.read(at, first).and_then(|()| self.memory.read(at, second));
             match read {
-                Ok(()) => self.compare(first, second),
+                Ok(()) => self.compare(at, first, second),
                 Err(MemoryError::Unmapped { .. } | MemoryError::OutOfBounds { .. }) => {
                     self.report.unreadable += 1;
                 }
@@ -274,9 +275,9 @@ impl<M: Memory> Walk<'_, '_, M> {
     }
 
     /// Judges a record by two looks at it.
-    fn compare(&mut self, first: &[u8], second: &[u8]) {
-        let before = self.decoder.decode(first);
-        let after = self.decoder.decode(second);
+    fn compare(&mut self, at: ProcessAddress, first: &[u8], second: &[u8]) {
+        let before = self.decoder.decode(at, first);
+        let after = self.decoder.decode(at, second);
         // A goroutine may go on, end, and its record be used again between the two looks. What it
         // may not do is change what it was created as.
         let torn = match (&before, &after) {

@@ -186,6 +186,7 @@ mod tests {
 
     fn goroutine(site: u64) -> Goroutine {
         Goroutine {
+            record: ProcessAddress(0),
             goid: 1,
             parent_goid: None,
             state: State::Waiting,

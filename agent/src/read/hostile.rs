@@ -149,7 +149,7 @@ proptest! {
             facts.candidates.add(Global::ALL[index % Global::ALL.len()], FileAddress(*at));
         }
         let maze = Maze { seed, pointers, read: Cell::new(0) };
-        let names = Arc::new(|at: FileAddress| (at.0 % 16 == 0).then(|| "main.f".to_owned()));
+        let names = Arc::new(|at: FileAddress| at.0.is_multiple_of(16).then(|| "main.f".to_owned()));
         let opened = RuntimeReader::open(Arc::new(facts), &maze, LoadBias(0), names);
         prop_assert!(opened.is_err());
         prop_assert!(maze.read.get() < MAX_BYTES_READ, "{} bytes were read", maze.read.get());

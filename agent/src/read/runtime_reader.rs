@@ -100,7 +100,7 @@ impl<M: Memory> RuntimeReader<M> {
         self.wait_reasons.as_ref().map_err(Clone::clone)
     }
 
-    /// What was not found, and why; the rest works without it.
+    /// What was not found, and why; the rest works without it. See [`RuntimeReader::look_again`].
     pub fn missing(&self) -> impl Iterator<Item = (Global, &ReadError)> {
         let missing = [
             (Global::Memstats, self.memstats.as_ref().err()),
@@ -108,6 +108,21 @@ impl<M: Memory> RuntimeReader<M> {
             (Global::WaitReasons, self.wait_reasons.as_ref().err()),
         ];
         missing.into_iter().filter_map(|(global, error)| Some((global, error?)))
+    }
+
+    /// Looks again for what was missing: a process that had just begun may not have had it yet.
+    pub fn look_again(&mut self) {
+        let Self { facts, memory, starts, .. } = self;
+        let bias = starts.bias;
+        if self.memstats.is_err() {
+            self.memstats = validate::find_memstats(facts, memory, bias, self.at.sched);
+        }
+        if self.controller.is_err() {
+            self.controller = validate::find_controller(facts, memory, bias, &self.memstats);
+        }
+        if self.wait_reasons.is_err() {
+            self.wait_reasons = validate::find_wait_reasons(facts, memory, bias);
+        }
     }
 
     /// How many goroutines there are and were: a few system calls, however many there are.

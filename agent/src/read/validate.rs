@@ -65,16 +65,8 @@ pub(super) fn find(
     at.allglen = table.length;
     check_counts(facts, memory, &at)?;
 
-    let memstats = first(Global::Memstats, &mut |stats| {
-        heap::read(memory, layout, stats)?;
-        gc::read(memory, layout, facts.release.minor, stats, at.sched).map(drop)
-    });
-    let controller = match &memstats {
-        Ok(stats) => first(Global::GcController, &mut |controller| {
-            check_controller(facts, memory, *stats, controller)
-        }),
-        Err(error) => Err(error.clone()),
-    };
+    let memstats = find_memstats(facts, memory, bias, at.sched);
+    let controller = find_controller(facts, memory, bias, &memstats);
     Ok(Found { at, table, memstats, controller, wait_reasons })
 }
 
@@ -242,6 +234,34 @@ fn check_table(
     Ok(())
 }
 
+/// Finds the statistics: their heap and their pauses must be possible.
+pub(super) fn find_memstats(
+    facts: &RuntimeFacts,
+    memory: &impl Memory,
+    bias: LoadBias,
+    sched: ProcessAddress,
+) -> Result<ProcessAddress, ReadError> {
+    let candidates = facts.candidates.of(Global::Memstats, bias);
+    first_valid(candidates, Global::Memstats, &mut |stats| {
+        heap::read(memory, &facts.layout, stats)?;
+        gc::read(memory, &facts.layout, facts.release.minor, stats, sched).map(drop)
+    })
+}
+
+/// Finds the pacer by what it and the statistics both know.
+pub(super) fn find_controller(
+    facts: &RuntimeFacts,
+    memory: &impl Memory,
+    bias: LoadBias,
+    memstats: &Result<ProcessAddress, ReadError>,
+) -> Result<ProcessAddress, ReadError> {
+    let stats = memstats.clone()?;
+    let candidates = facts.candidates.of(Global::GcController, bias);
+    first_valid(candidates, Global::GcController, &mut |controller| {
+        check_controller(facts, memory, stats, controller)
+    })
+}
+
 /// The pacer counts allocated bytes as well, at the same places as the statistics: the two must
 /// agree.
 fn check_controller(
@@ -251,6 +271,10 @@ fn check_controller(
     controller: ProcessAddress,
 ) -> Result<(), ReadError> {
     let wrong = |why| ReadError::implausible("runtime.gcController", why);
+    let goal = gc::goal(memory, &facts.layout.controller, facts.release.minor, controller)?;
+    if goal.goal_bytes < goal.live_bytes {
+        return Err(wrong("the goal is below what lives"));
+    }
     let offset = u64::from(facts.layout.controller.total_alloc);
     let total = controller.0.checked_add(offset).ok_or(wrong("it is no address"))?;
     let before = read_u64(memory, ProcessAddress(total))?;
@@ -258,17 +282,13 @@ fn check_controller(
     let after = read_u64(memory, ProcessAddress(total))?;
     let least = before.saturating_sub(MAX_ALLOCATED_MEANWHILE.min(before / 4));
     let most = after.saturating_add(MAX_ALLOCATED_MEANWHILE.min(after / 4));
-    if before == 0 || !(least..=most).contains(&allocated) {
+    if !(least..=most).contains(&allocated) {
         return Err(wrong("it has not allocated what the statistics say"));
-    }
-    let goal = gc::goal(memory, &facts.layout.controller, facts.release.minor, controller)?;
-    if goal.goal_bytes < goal.live_bytes {
-        return Err(wrong("the goal is below what lives"));
     }
     Ok(())
 }
 
-fn find_wait_reasons(
+pub(super) fn find_wait_reasons(
     facts: &RuntimeFacts,
     memory: &impl Memory,
     bias: LoadBias,

@@ -69,10 +69,7 @@ fn lookup_in(table: &str, release: &Release, arch: Arch) -> Result<Block, Layout
     let default = find(table, &build.head())?;
     let unknown = |build: &Build| LayoutError::Unknown(build.head());
     let Some((block, neutral)) = default else { return Err(unknown(&build)) };
-    let mut changing = release
-        .experiments
-        .iter()
-        .filter(|name| !neutral.contains(&name.as_str()));
+    let mut changing = release.experiments.iter().filter(|name| !neutral.contains(&name.as_str()));
     let Some(first) = changing.next() else { return Ok(block) };
     build.experiment = Some(first.clone());
     if changing.next().is_some() {
