@@ -356,7 +356,7 @@ fn check(toolchain: &Toolchain, variant: &Variant, arguments: &[&str]) -> Result
         wrong += &format!("\n  {error}");
     }
     for _ in 0..2 {
-        let mut rounds = (0..10).filter_map(|_| {
+        let mut rounds = (0..40).filter_map(|_| {
             compare(&mut running, &mut opened, before, arguments.contains(&"finalizer"))
         });
         let (cells, counts) = rounds.next().ok_or("it does not come to rest")?;
