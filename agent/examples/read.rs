@@ -61,7 +61,7 @@ fn main() -> Result<()> {
         println!("scan: {:?} {report:?}", started.elapsed());
     }
     reader.scan(&mut buffer, &mut |goroutine| records.push(goroutine.record.0))?;
-    bare(reader.memory(), records)?;
+    bare(reader.memory(), records, reader.facts().layout.g.size.into())?;
     for (state, count) in groups.by_state().filter(|(_, count)| *count > 0) {
         println!("  {count} {}", state.as_str());
     }
@@ -90,16 +90,15 @@ fn mappings(pid: Pid, inode: u64) -> Result<Vec<Mapping>> {
 }
 
 /// How long it takes to read the same bytes and do nothing with them.
-fn bare(memory: &impl Memory, mut records: Vec<u64>) -> Result<()> {
-    const RECORD: u64 = 456;
+fn bare(memory: &impl Memory, mut records: Vec<u64>, size: u64) -> Result<()> {
     records.sort_unstable();
     let mut spans: Vec<Span> = Vec::new();
     for at in &records {
         match spans.last_mut() {
             Some(last) if at - (last.at.0 + last.length as u64) < 256 && last.length < 16 << 10 => {
-                last.length = usize::try_from(at + RECORD - last.at.0)?;
+                last.length = usize::try_from(at + size - last.at.0)?;
             }
-            _ => spans.push(Span { at: ProcessAddress(*at), length: usize::try_from(RECORD)? }),
+            _ => spans.push(Span { at: ProcessAddress(*at), length: usize::try_from(size)? }),
         }
     }
     for _ in 0..3 {
