@@ -38,7 +38,7 @@ type report struct {
 	PauseTotal   int64
 	LastGC       int64
 	StackInuse   uint64
-	Moved        bool
+	Moved        []string
 }
 
 // Goroutines that this program started.
@@ -156,7 +156,6 @@ func main() {
 	}
 	allocate()
 	runtime.GC()
-	debug.FreeOSMemory()
 	churn(1000)
 
 	names := []string{
@@ -184,6 +183,9 @@ func main() {
 		}
 		churn(123)
 		allocate()
+		// Else a goroutine of the runtime's own would give memory back little by little, and run now
+		// and then for a long time.
+		debug.FreeOSMemory()
 		time.Sleep(20 * time.Millisecond)
 		var collector debug.GCStats
 		var text string
@@ -226,7 +228,9 @@ func main() {
 		// A goroutine of the runtime's own may have run in between: then the figures noted are not
 		// those that were there to be seen.
 		for i := range samples {
-			result.Moved = result.Moved || !same(samples[i].Value, after[i].Value)
+			if !same(samples[i].Value, after[i].Value) {
+				result.Moved = append(result.Moved, samples[i].Name)
+			}
 		}
 		result.States, result.Sites = states(text)
 		encoded, err := json.Marshal(result)
