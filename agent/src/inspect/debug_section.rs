@@ -50,6 +50,12 @@ impl DebugSection {
         self.reader().read(at, size)
     }
 
+    /// All of it, decompressed while it is read.
+    pub(super) fn stream(self) -> Box<dyn io::Read> {
+        let packed = Packed { source: self.source, left: self.packed };
+        if self.compressed { Box::new(ZlibDecoder::new(packed)) } else { Box::new(packed) }
+    }
+
     /// Reads one place after another without decompressing the same bytes twice.
     pub(super) fn reader(&self) -> Reader<'_> {
         Reader { section: self, unpacked: None, last: (0, Vec::new()) }
@@ -161,6 +167,23 @@ mod tests {
         assert_eq!(section.read(0, 100).as_deref(), Some(&b"four"[..]));
         assert_eq!(section.read(5, 100), None);
         assert_eq!(section.all(100), None);
+    }
+
+    #[test]
+    fn a_stream_is_all_of_it() {
+        let bytes: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
+        let mut read = Vec::new();
+        section(&bytes, bytes.len() as u64).stream().read_to_end(&mut read).unwrap();
+        assert!(read == bytes);
+        let plain = DebugSection {
+            source: Arc::new(Source::new(Box::new(bytes.clone()))),
+            packed: Extent { offset: 8, size: 4 },
+            compressed: false,
+            size: 4,
+        };
+        read.clear();
+        plain.stream().read_to_end(&mut read).unwrap();
+        assert_eq!(read, bytes[8..12]);
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod prologue;
 mod probe_points;
 mod g_fields;
 mod symbols;
+mod raw;
 mod load_bias;
 pub mod cache;
 
@@ -43,6 +44,7 @@ pub use self::{
     g_fields::GFields,
     load_bias::Mapping,
     probe_points::{ProbePoint, ProbePoints},
+    raw::Code,
     source::ReadAt,
     symbols::{CodePlace, Symbols},
 };
@@ -58,6 +60,7 @@ pub struct Binary {
     /// Names for addresses; knows none where `probe_points` says that the function table is bad.
     pub symbols: Symbols,
     elf: Arc<Elf>,
+    source: Arc<Source>,
 }
 
 impl Binary {
@@ -120,7 +123,7 @@ fn inspect_source(bytes: Box<dyn ReadAt>) -> Result<Binary, InspectError> {
     };
     let minor = facts.version.map(|version| version.minor);
     let symbols = Symbols::new(table.ok(), dwarf, Arc::clone(&elf), minor);
-    Ok(Binary { facts, probe_points, g_fields, symbols, elf })
+    Ok(Binary { facts, probe_points, g_fields, symbols, elf, source })
 }
 
 /// Owner and type of the note with Go's build id

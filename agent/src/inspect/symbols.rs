@@ -28,7 +28,7 @@ pub struct CodePlace {
 
 /// Looks addresses up, reading what it needs from the file each time.
 pub struct Symbols {
-    functions: Option<Functions>,
+    pub(super) functions: Option<Functions>,
     dwarf: Option<Dwarf>,
     elf: Arc<Elf>,
     minor: Option<u16>,

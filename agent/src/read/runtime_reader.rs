@@ -1,0 +1,231 @@
+//! The runtime of one process: checked once, then read as often as wanted.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{
+    counts::{self, Counts, CountsAt},
+    error::ReadError,
+    gc::{self, Gc, HeapGoal},
+    globals::Global,
+    goroutine::{Decoder, Goroutine},
+    goroutine_table::{self, GoroutineTable, ScanBuffer, ScanReport},
+    heap::{self, Heap},
+    latency,
+    memory::Memory,
+    runtime_facts::RuntimeFacts,
+    system_goroutine::Start,
+    time_histogram::TimeHistogram,
+    validate,
+    wait_reason::WaitReasons,
+};
+use crate::inspect::address::{FileAddress, LoadBias, ProcessAddress};
+
+/// Functions whose meaning is remembered; a program starts goroutines with few.
+const MAX_STARTS: usize = 65_536;
+
+/// Tells the full name of the function that begins at an address; `None` where none does.
+pub type FunctionNames = dyn Fn(FileAddress) -> Option<String> + Send + Sync;
+
+/// The runtime of one process.
+pub struct RuntimeReader<M> {
+    memory: M,
+    facts: Arc<RuntimeFacts>,
+    at: CountsAt,
+    table: GoroutineTable,
+    memstats: Result<ProcessAddress, ReadError>,
+    controller: Result<ProcessAddress, ReadError>,
+    wait_reasons: Result<WaitReasons, ReadError>,
+    starts: Starts,
+    /// Records of threads for calls from C that the last scan found.
+    extra_seen: u64,
+    /// Counters that were reported never go down.
+    reported: Counts,
+}
+
+impl<M: Memory> RuntimeReader<M> {
+    /// Finds the runtime's variables in the process, and checks that the layout is the process's.
+    ///
+    /// What can be done without is looked for as well: [`RuntimeReader::missing`] says what of it
+    /// was not found.
+    ///
+    /// # Errors
+    /// [`ReadError::NotStarted`] while the process has only just begun: try again in a moment.
+    /// [`ReadError::NotFound`] and [`ReadError::Implausible`] where the runtime is not as expected,
+    /// [`ReadError::Memory`] where it cannot be read.
+    pub fn open(
+        facts: Arc<RuntimeFacts>,
+        memory: M,
+        bias: LoadBias,
+        names: Arc<FunctionNames>,
+    ) -> Result<Self, ReadError> {
+        let mut starts = Starts { names, bias, known: HashMap::new() };
+        let found = validate::find(&facts, &memory, bias, &mut starts)?;
+        let mut this = Self {
+            memory,
+            at: found.at,
+            table: found.table,
+            memstats: found.memstats,
+            controller: found.controller,
+            wait_reasons: found.wait_reasons,
+            facts,
+            starts,
+            extra_seen: 0,
+            reported: Counts::default(),
+        };
+        // Without the variables that count the threads for calls from C, the table of goroutines
+        // tells how many there are.
+        if this.at.extra.contains(&None) {
+            this.scan(&mut ScanBuffer::default(), &mut |_| ())?;
+        }
+        Ok(this)
+    }
+
+    /// What is known of the binary.
+    #[must_use]
+    pub fn facts(&self) -> &RuntimeFacts {
+        &self.facts
+    }
+
+    /// The process's memory.
+    #[must_use]
+    pub fn memory(&self) -> &M {
+        &self.memory
+    }
+
+    /// Names of the wait reasons.
+    ///
+    /// # Errors
+    /// Why they are not known.
+    pub fn wait_reasons(&self) -> Result<&WaitReasons, ReadError> {
+        self.wait_reasons.as_ref().map_err(Clone::clone)
+    }
+
+    /// What was not found, and why; the rest works without it. See [`RuntimeReader::look_again`].
+    pub fn missing(&self) -> impl Iterator<Item = (Global, &ReadError)> {
+        let missing = [
+            (Global::Memstats, self.memstats.as_ref().err()),
+            (Global::GcController, self.controller.as_ref().err()),
+            (Global::WaitReasons, self.wait_reasons.as_ref().err()),
+        ];
+        missing.into_iter().filter_map(|(global, error)| Some((global, error?)))
+    }
+
+    /// Looks again for what was missing: a process that had just begun may not have had it yet.
+    pub fn look_again(&mut self) {
+        let Self { facts, memory, starts, .. } = self;
+        let bias = starts.bias;
+        if self.memstats.is_err() {
+            self.memstats = validate::find_memstats(facts, memory, bias, self.at.sched);
+        }
+        if self.controller.is_err() {
+            self.controller = validate::find_controller(facts, memory, bias, &self.memstats);
+        }
+        if self.wait_reasons.is_err() {
+            self.wait_reasons = validate::find_wait_reasons(facts, memory, bias);
+        }
+    }
+
+    /// How many goroutines there are and were: a few system calls, however many there are.
+    ///
+    /// # Errors
+    /// [`ReadError::Memory`], [`ReadError::Implausible`].
+    pub fn counts(&mut self) -> Result<Counts, ReadError> {
+        let read = counts::read(&self.memory, &self.facts.layout, &self.at, self.extra_seen)?;
+        // A processor that takes numbers just now looks as if it had given them out: for an
+        // instant the sum is too high, and must not make a counter go back afterwards.
+        let created = read.created.max(self.reported.created);
+        let exited = read.exited.max(self.reported.exited).min(created);
+        self.reported = Counts { created, exited, live: read.live.min(created), ..read };
+        Ok(self.reported)
+    }
+
+    /// Shows `visit` every goroutine.
+    ///
+    /// # Errors
+    /// [`ReadError::Memory`], [`ReadError::Implausible`], [`ReadError::Torn`].
+    pub fn scan(
+        &mut self,
+        buffer: &mut ScanBuffer,
+        visit: &mut dyn FnMut(&Goroutine),
+    ) -> Result<ScanReport, ReadError> {
+        let length = goroutine_table::length(&self.memory, self.table)?;
+        let reasons = self.wait_reasons.as_ref().ok();
+        let starts = &mut self.starts;
+        let mut start = |at| starts.of(at).unwrap_or(Start::User);
+        let mut decoder = Decoder {
+            layout: &self.facts.layout.g,
+            wait_reasons: self.facts.layout.wait_reasons,
+            finalizer_wait: reasons.and_then(|reasons| reasons.number("finalizer wait")),
+            start: &mut start,
+        };
+        let report = goroutine_table::scan(
+            &self.memory,
+            self.table,
+            0..length,
+            &mut decoder,
+            buffer,
+            visit,
+        )?;
+        self.extra_seen = report.extra;
+        Ok(report)
+    }
+
+    /// How long goroutines that could run waited until they did, since the process started.
+    ///
+    /// # Errors
+    /// [`ReadError::Memory`], [`ReadError::Implausible`].
+    pub fn sched_latency(&self) -> Result<TimeHistogram, ReadError> {
+        latency::read(&self.memory, &self.facts.layout, self.facts.release.minor, self.at.sched)
+    }
+
+    /// How the collector is doing.
+    ///
+    /// # Errors
+    /// Why its statistics were not found; [`ReadError::Memory`], [`ReadError::Implausible`].
+    pub fn gc(&self) -> Result<Gc, ReadError> {
+        let stats = self.memstats.clone()?;
+        let minor = self.facts.release.minor;
+        gc::read(&self.memory, &self.facts.layout, minor, stats, self.at.sched)
+    }
+
+    /// How large the collector lets the heap grow, and what of it lives.
+    ///
+    /// # Errors
+    /// Why the pacer was not found; [`ReadError::Memory`], [`ReadError::Implausible`].
+    pub fn heap_goal(&self) -> Result<HeapGoal, ReadError> {
+        let controller = self.controller.clone()?;
+        let minor = self.facts.release.minor;
+        gc::goal(&self.memory, &self.facts.layout.controller, minor, controller)
+    }
+
+    /// What the heap holds and has held.
+    ///
+    /// # Errors
+    /// Why its statistics were not found; [`ReadError::Torn`], [`ReadError::Memory`],
+    /// [`ReadError::Implausible`].
+    pub fn heap(&self) -> Result<Heap, ReadError> {
+        heap::read(&self.memory, &self.facts.layout, self.memstats.clone()?)
+    }
+}
+
+/// What the functions mean that goroutines are started with.
+pub(super) struct Starts {
+    names: Arc<FunctionNames>,
+    bias: LoadBias,
+    known: HashMap<ProcessAddress, Option<Start>>,
+}
+
+impl Starts {
+    /// What the function that begins at an address means; `None` where none does.
+    pub(super) fn of(&mut self, at: ProcessAddress) -> Option<Start> {
+        if let Some(known) = self.known.get(&at) {
+            return *known;
+        }
+        let name = at.in_file(self.bias).and_then(|at| (self.names)(at));
+        let start = name.map(|name| Start::of(Some(&name)));
+        if self.known.len() < MAX_STARTS {
+            self.known.insert(at, start);
+        }
+        start
+    }
+}

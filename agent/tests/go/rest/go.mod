@@ -1,0 +1,3 @@
+module example.com/rest
+
+go 1.19
