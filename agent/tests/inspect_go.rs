@@ -23,6 +23,7 @@ use goroscope::inspect::{
     address::{FileAddress, FileOffset, LoadBias, ProcessAddress},
     inspect,
 };
+use goroscope_tests::skip;
 
 const PROGRAM: &str = include_str!("inspect_go/main.go");
 const MODULE: &str = "example.com/inspected";
@@ -93,7 +94,7 @@ releases! {
 
 fn check_release(test: &str, version: &str, variants: &[Variant]) {
     let Some(toolchain) = Toolchain::find(version) else {
-        println!("SKIP {test}: no Go {version}");
+        skip::note(test, "no toolchain");
         return;
     };
     for variant in variants {
@@ -332,7 +333,7 @@ fn check_without_sections(path: &Path) {
 fn arm64_programs_have_their_places_behind_the_check_too() {
     for version in ["1.21.13", "1.26.6", "1.27.3"] {
         let Some(toolchain) = Toolchain::find(version) else {
-            println!("SKIP arm64_programs_have_their_places_behind_the_check_too: no Go {version}");
+            skip::note("arm64_programs_have_their_places_behind_the_check_too", "no toolchain");
             continue;
         };
         let folder = tempfile::tempdir().unwrap();
@@ -436,7 +437,7 @@ fn a_damaged_program_harms_nobody() {
         })
         .collect();
     if programs.is_empty() {
-        println!("SKIP a_damaged_program_harms_nobody: no Go of {versions:?}");
+        skip::note("a_damaged_program_harms_nobody", "no toolchain");
         return;
     }
     let config = ProptestConfig { cases: 250, failure_persistence: None, ..Default::default() };

@@ -383,7 +383,10 @@ fn at_rest_every_figure_equals_the_program_s_own() {
             continue;
         }
         let Some(toolchain) = Toolchain::find(version) else {
-            println!("SKIP at_rest_every_figure_equals_the_program_s_own: no Go {version}");
+            goroscope_tests::skip::note(
+                "at_rest_every_figure_equals_the_program_s_own",
+                &format!("no Go {version}"),
+            );
             continue;
         };
         table += &format!("\n{version:8}");
@@ -407,7 +410,10 @@ fn at_rest_every_figure_equals_the_program_s_own() {
 fn a_finalizer_that_runs_is_the_program_s() {
     for version in ["1.19", "1.24.11", "1.27.3"] {
         let Some(toolchain) = Toolchain::find(version) else {
-            println!("SKIP a_finalizer_that_runs_is_the_program_s: no Go {version}");
+            goroscope_tests::skip::note(
+                "a_finalizer_that_runs_is_the_program_s",
+                &format!("no Go {version}"),
+            );
             continue;
         };
         if let Err(why) = check(&toolchain, &VARIANTS[0], &["finalizer"]) {
@@ -426,7 +432,10 @@ fn under_fire_no_value_is_impossible() {
         ("1.27.3", &VARIANTS[1], 1000),
     ] {
         let Some(toolchain) = Toolchain::find(version) else {
-            println!("SKIP under_fire_no_value_is_impossible: no Go {version}");
+            goroscope_tests::skip::note(
+                "under_fire_no_value_is_impossible",
+                &format!("no Go {version}"),
+            );
             continue;
         };
         fire(&toolchain, variant, scans);
@@ -495,7 +504,10 @@ fn fire(toolchain: &Toolchain, variant: &Variant, scans: usize) {
 fn variables_are_found_in_the_code() {
     for version in VERSIONS {
         let Some(toolchain) = Toolchain::find(version) else {
-            println!("SKIP variables_are_found_in_the_code: no Go {version}");
+            goroscope_tests::skip::note(
+                "variables_are_found_in_the_code",
+                &format!("no Go {version}"),
+            );
             continue;
         };
         for arch in ["amd64", "arm64"] {
@@ -526,7 +538,10 @@ fn variables_are_found_in_the_code() {
 fn the_table_is_the_toolchains_own() {
     for version in VERSIONS {
         let Some(toolchain) = Toolchain::find(version) else {
-            println!("SKIP the_table_is_the_toolchains_own: no Go {version}");
+            goroscope_tests::skip::note(
+                "the_table_is_the_toolchains_own",
+                &format!("no Go {version}"),
+            );
             continue;
         };
         for arch in ["amd64", "arm64"] {
@@ -546,7 +561,7 @@ fn the_table_is_the_toolchains_own() {
 #[test]
 fn damaged_debug_information_does_no_harm() {
     let Some(toolchain) = Toolchain::find("1.27.3") else {
-        println!("SKIP damaged_debug_information_does_no_harm: no Go 1.27.3");
+        goroscope_tests::skip::note("damaged_debug_information_does_no_harm", "no Go 1.27.3");
         return;
     };
     let folder = tempfile::tempdir().unwrap();

@@ -40,6 +40,8 @@ pub struct Probes {
     losses: LossTable,
     events: Option<Events>,
     tasks: Tasks,
+    /// Threads for which there was no room when their process was taken on.
+    unfollowed: u64,
     /// Slots of processes that are gone: those of this round, and of the round before.
     leaving: [Vec<Slot>; 2],
 }
@@ -97,6 +99,7 @@ impl Probes {
             losses,
             events,
             tasks,
+            unfollowed: 0,
             leaving: [Vec::new(), Vec::new()],
         })
     }
@@ -174,16 +177,7 @@ impl Probes {
     ) -> Result<Slot, ProbeError> {
         self.tasks.refresh(&mut self.ebpf)?;
         let tgid = self.tasks.kernel_id(pid).ok_or(ProbeError::Unseen(pid))?;
-        let (slot, binary, known) = match self.processes.get(tgid)? {
-            Some(known) if known.flags & FLAG_IGNORED == 0 && known.slot != NO_SLOT => {
-                let binary = if known.binary == 0 { binary } else { known.binary };
-                (Slot(known.slot), binary, true)
-            }
-            _ => (self.slots.take()?, binary, false),
-        };
-        if !self.processes.adopt(tgid, slot, binary, known)? {
-            return Err(ProbeError::Unseen(pid));
-        }
+        let slot = self.enter(pid, tgid, binary)?;
         if self.sched.is_ok() {
             let ids = |tasks: &Tasks| -> Vec<u32> {
                 threads().into_iter().filter_map(|tid| tasks.kernel_id(tid)).collect()
@@ -192,7 +186,7 @@ impl Probes {
             let before = ids(&self.tasks);
             for &tid in &before {
                 if !self.threads.follow(tid, slot)? {
-                    break;
+                    self.unfollowed += 1;
                 }
             }
             // A thread that ended in between would stay in the table for ever.
@@ -202,6 +196,32 @@ impl Probes {
             }
         }
         Ok(slot)
+    }
+
+    /// Enters a process into the table, in the slot that the kernel's side gave it meanwhile, or in
+    /// one of its own.
+    fn enter(&mut self, pid: u32, tgid: u32, binary: u32) -> Result<Slot, ProbeError> {
+        // At most once the kernel's side makes an entry after a look, and at most once removes it.
+        for _ in 0..3 {
+            match self.processes.get(tgid)? {
+                Some(known) if known.flags & FLAG_IGNORED == 0 && known.slot != NO_SLOT => {
+                    let binary = if known.binary == 0 { binary } else { known.binary };
+                    let slot = Slot(known.slot);
+                    if self.processes.adopt(tgid, slot, binary, true)? {
+                        return Ok(slot);
+                    }
+                }
+                Some(_) => self.processes.remove(tgid),
+                None => {
+                    let slot = self.slots.take()?;
+                    if self.processes.adopt(tgid, slot, binary, false)? {
+                        return Ok(slot);
+                    }
+                    self.slots.give(slot);
+                }
+            }
+        }
+        Err(ProbeError::Unseen(pid))
     }
 
     /// The process that an event is about, as the agent sees it; `None` where it does not.
@@ -330,12 +350,13 @@ impl Probes {
         Ok(())
     }
 
-    /// Losses of the kernel's side.
+    /// Losses of the kernel's side, and threads for which the agent's side found no room.
     ///
     /// # Errors
     ///
     /// Where the table cannot be read.
     pub fn losses(&self) -> Result<Losses, ProbeError> {
-        self.losses.read()
+        let losses = self.losses.read()?;
+        Ok(Losses { threads: losses.threads + self.unfollowed, ..losses })
     }
 }

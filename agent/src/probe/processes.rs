@@ -12,8 +12,8 @@ use goroscope_ebpf_probes::{
 
 use super::{ProbeError, Slot};
 
-/// `BPF_ANY`
-const ANY: u64 = 0;
+/// `BPF_NOEXIST`
+const NO_EXIST: u64 = 1;
 /// `BPF_EXIST`
 const EXIST: u64 = 2;
 
@@ -47,8 +47,9 @@ impl ProcessTable {
         }
     }
 
-    /// Has a process counted in this slot. `known`: it has an entry; says whether it still had it,
-    /// for the kernel's side removes it when the process ends, and then nobody would again.
+    /// Has a process counted in this slot: one that has an entry (`known`), or one that has none.
+    /// Says whether it was so still. The kernel's side makes an entry at the first hit, with a slot
+    /// of its own choice, and removes it when the process ends.
     pub(super) fn adopt(
         &mut self,
         tgid: u32,
@@ -57,7 +58,7 @@ impl ProcessTable {
         known: bool,
     ) -> Result<bool, ProbeError> {
         let entry = ProcessRef { slot: slot.0, binary, flags: FLAG_ADOPTED, reserved: 0 };
-        self.set(tgid, entry, if known { EXIST } else { ANY })
+        self.set(tgid, entry, if known { EXIST } else { NO_EXIST })
     }
 
     /// Has a process that has an entry not counted; says whether it still had it.
@@ -70,7 +71,7 @@ impl ProcessTable {
         match self.refs.insert(tgid, entry, flags) {
             Ok(()) => Ok(true),
             Err(MapError::SyscallError(error))
-                if error.io_error.raw_os_error() == Some(libc::ENOENT) =>
+                if matches!(error.io_error.raw_os_error(), Some(libc::ENOENT | libc::EEXIST)) =>
             {
                 Ok(false)
             }

@@ -24,8 +24,9 @@ impl Detacher {
     pub(super) fn start() -> std::io::Result<Self> {
         let (sender, receiver) = mpsc::channel::<Leaving>();
         thread::Builder::new().name("detacher".to_owned()).spawn(move || {
-            for leaving in receiver {
-                take_off(leaving);
+            while let Ok(leaving) = receiver.recv() {
+                // What has piled up meanwhile waits for the kernel together.
+                detach_all(std::iter::once(leaving).chain(receiver.try_iter()).collect());
             }
         })?;
         Ok(Self(sender))

@@ -38,6 +38,9 @@ enum Part {
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let wanted = |part: Part| options.parts.is_empty() || options.parts.contains(&part);
     setup::for_build()?;
+    if wanted(Part::Unit) || wanted(Part::Kernel) {
+        setup::go(&toolchain::VERSIONS)?;
+    }
     let mut tally = Tally::default();
     if wanted(Part::Lint) {
         lints(&mut tally);
@@ -59,7 +62,6 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         }
     }
     if wanted(Part::Kernel) {
-        setup::go(&toolchain::VERSIONS)?;
         match build::release() {
             Ok(()) => tally.passed += 1,
             Err(error) => tally.failure("build::release", &format!("{error:#}")),
