@@ -14,11 +14,49 @@ use serde_json::Value;
 use super::program;
 
 /// The programs in the scheduler.
-const PROGRAMS: [&str; 3] = ["sched_switch", "sched_wakeup", "sched_wakeup_new"];
+const PROGRAMS: [&str; 2] = ["sched_switch", "sched_wakeup_new"];
+
+/// A way of switching threads: fixture, first word to it, and what it is, for the table.
+struct Load {
+    fixture: &'static str,
+    begin: &'static str,
+    what: &'static str,
+}
+
+const LOADS: [Load; 2] = [
+    Load {
+        fixture: "handover",
+        begin: "go",
+        what: "two threads hand over to each other on one CPU as fast as they can",
+    },
+    Load {
+        fixture: "spin",
+        begin: "switch",
+        what: "four threads take turns, some hundred times a second: caches are cold each time",
+    },
+];
 
 /// Measures, and gives the section.
 pub(super) fn measure() -> Result<String> {
-    let path = program("spin")?;
+    let mut text = String::from(
+        "### A switch of threads\n\n\
+         Mean run times of the programs in the scheduler, by the kernel's statistics \
+         (`kernel.bpf_stats_enabled`, which cost some of it), over all threads of the machine.\n\n\
+         | while | program | ns per run | runs |\n|---|---|---:|---:|\n",
+    );
+    for load in &LOADS {
+        for time in run(load)? {
+            let mean = time.nanoseconds as f64 / time.runs as f64;
+            let name = full_name(&time.name).unwrap_or(&time.name);
+            text.push_str(&format!("| {} | `{name}` | {mean:.0} | {} |\n", load.what, time.runs));
+        }
+    }
+    println!("bench probes: scheduler measured");
+    Ok(text)
+}
+
+fn run(load: &Load) -> Result<Vec<RunTime>> {
+    let path = program(load.fixture)?;
     let mut target = {
         let _pinned = Pinned::to_one_cpu()?;
         Speaker::start(&path, &[] as &[&str])?
@@ -26,10 +64,7 @@ pub(super) fn measure() -> Result<String> {
     let agent = Agent::start(&["--pid", &target.pid().to_string()])?;
     agent.wait_probed(target.pid())?;
     let _statistics = Statistics::on()?;
-    // Threads of a watched process are switched, and those of all others, too.
-    target.say("switch")?;
-    let _: Value = target.hear()?;
-    target.say("done?")?;
+    target.say(load.begin)?;
     let _: Value = target.hear()?;
     thread::sleep(Duration::from_secs(5));
     let mut times = bpf::run_times(agent.pid())?;
@@ -40,27 +75,10 @@ pub(super) fn measure() -> Result<String> {
         .iter()
         .find(|time| time.name.starts_with("sched_switch"))
         .context("the agent has no program on sched_switch, or it did not run")?;
-    println!("bench probes: scheduler measured");
-    Ok(section(&times))
+    Ok(times)
 }
 
 /// The kernel keeps 15 characters of a name.
 fn full_name(name: &str) -> Option<&'static str> {
     PROGRAMS.into_iter().find(|full| full.get(..15).unwrap_or(full) == name)
-}
-
-fn section(times: &[RunTime]) -> String {
-    let mut text = String::from(
-        "### A switch of threads\n\n\
-         Mean run times of the programs in the scheduler, by the kernel's statistics \
-         (`kernel.bpf_stats_enabled`), over all threads of the machine while four threads of a \
-         watched process hand a CPU to each other.\n\n\
-         | program | ns per run | runs |\n|---|---:|---:|\n",
-    );
-    for time in times {
-        let mean = time.nanoseconds as f64 / time.runs as f64;
-        let name = full_name(&time.name).unwrap_or(&time.name);
-        text.push_str(&format!("| `{name}` | {mean:.0} | {} |\n", time.runs));
-    }
-    text
 }
