@@ -3,7 +3,7 @@
 //! A layout comes from the binary's own debug information ([`dwarf`]), else from a table that was
 //! generated from the toolchains ([`table`]); both answer the same questions, so that one
 //! definition here serves the reader, the table and its generator. A layout is believed only after
-//! [`super::validate`] has checked it against the live process.
+//! `super::validate` has checked it against the live process.
 
 pub mod dwarf;
 pub mod fact;
