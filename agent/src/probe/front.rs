@@ -57,6 +57,8 @@ impl Probes {
     ///
     /// Where not even the maps can be made.
     pub fn load(limits: Limits, diagnostics: bool) -> Result<Self, ProbeError> {
+        // One more, for the agent itself while it measures what a hit costs.
+        let limits = Limits { processes: limits.processes.saturating_add(1), ..limits };
         let Loaded { mut ebpf, btf, followed_words, translated } = load::load(limits, diagnostics)?;
         let uprobes = load::first_uprobe(&mut ebpf, &newproc::PROGRAMS)
             .and_then(|birth| {
@@ -222,6 +224,17 @@ impl Probes {
             }
         }
         Err(ProbeError::Unseen(pid))
+    }
+
+    /// Is there room for another process?
+    pub fn has_room(&mut self) -> bool {
+        match self.slots.take() {
+            Ok(slot) => {
+                self.slots.give(slot);
+                true
+            }
+            Err(_) => false,
+        }
     }
 
     /// The process that an event is about, as the agent sees it; `None` where it does not.

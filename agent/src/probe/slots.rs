@@ -39,7 +39,7 @@ impl FreeSlots {
     /// A slot of one's own.
     pub(super) fn take(&mut self) -> Result<Slot, ProbeError> {
         self.settle();
-        self.queue.pop(0).map(Slot).map_err(|_| ProbeError::Full(self.total))
+        self.queue.pop(0).map(Slot).map_err(|_| ProbeError::Full(self.total.saturating_sub(1)))
     }
 
     /// Gives a slot back; its counters must be zero.

@@ -312,6 +312,7 @@ impl Engine {
         for pid in self.watched.keys().copied().collect::<Vec<_>>() {
             self.forget_if_gone(pid);
         }
+        self.retry_without_room();
         if let Ok(probes) = &mut self.probes {
             let living: HashSet<u32> = pids.iter().map(|pid| pid.0).collect();
             if let Err(error) = probes.forget_dead(tgids, |pid| living.contains(&pid)) {
@@ -339,6 +340,20 @@ impl Engine {
         } else {
             self.passed.clear();
         }
+    }
+
+    /// Forgets the processes for which there was no room, if there is now: they are looked at anew.
+    fn retry_without_room(&mut self) {
+        if !self.probes.as_mut().is_ok_and(Probes::has_room) {
+            return;
+        }
+        let without: Vec<Pid> = self
+            .watched
+            .iter()
+            .filter(|(_, watched)| watched.slot.is_none())
+            .map(|(&pid, _)| pid)
+            .collect();
+        without.into_iter().for_each(|pid| self.vanished(pid));
     }
 
     /// Forgets a process if it is gone, or its id is another's by now.
