@@ -87,11 +87,12 @@ pub fn calibrate(probes: &mut Probes) -> Result<(f64, Attachment), ProbeError> {
         // Not reached: the second instruction would do as well.
         death: offset,
     };
-    probes.adopt(own, NUMBER, Vec::new)?;
+    let slot = probes.adopt(own, NUMBER, Vec::new)?;
     let attachment = probes.attach_birth(Path::new("/proc/self/exe"), &target, scope)?;
     let probed = time();
     // Its slot is not given back: it was there for this only.
     probes.forget(own);
+    probes.remove_sites(slot);
     Ok(((probed - plain).max(0.0), attachment))
 }
 

@@ -226,6 +226,12 @@ impl Probes {
         Err(ProbeError::Unseen(pid))
     }
 
+    /// Removes the sites of a slot that is not given back: for [`super::calibrate`].
+    pub(super) fn remove_sites(&mut self, slot: Slot) {
+        let sites = self.sites.all().remove(&slot).unwrap_or_default();
+        self.sites.remove(&sites);
+    }
+
     /// Is there room for another process?
     pub fn has_room(&mut self) -> bool {
         match self.slots.take() {
