@@ -191,7 +191,9 @@ fn excluded() {
 fn a_process_that_is_deleted_on_disk_is_named_without_the_mark() {
     let folder = tempfile::tempdir().unwrap();
     let name = folder.path().join("na\x1b[31mme");
-    fs::copy("/bin/sleep", &name).unwrap();
+    // By another process: a child that another test starts meanwhile would inherit the descriptor
+    // that is open for writing, and the copy could not be run.
+    assert!(Command::new("cp").arg("/bin/sleep").arg(&name).status().unwrap().success());
     let sleeper = Sleeper(Command::new(&name).arg("600").spawn().unwrap());
     fs::remove_file(&name).unwrap();
     let output = run(&["ps", "--pid", &sleeper.pid()]);
