@@ -107,7 +107,14 @@ impl Listing {
             }
             match inspected {
                 Ok(binary) => {
-                    listing.processes.push(process(procfs, candidate, &binary, refusal.as_deref()));
+                    let probes = probes(refusal.as_deref(), &binary);
+                    let facts = BinaryFacts::from(&binary.facts);
+                    listing.processes.push(process(procfs, candidate, Some(facts), probes));
+                }
+                // A Go program that cannot be understood is shown, with the reason.
+                Err(error) if error.is_about_go() => {
+                    let probes = Watch::Failed(error.to_string());
+                    listing.processes.push(process(procfs, candidate, None, probes));
                 }
                 Err(error) if selection.names(pid) => {
                     listing.refused.push(not_inspected(&candidate, &error));
@@ -177,32 +184,27 @@ fn probe_refusal(host: &Host) -> Option<String> {
     Some(format!("{}: {}; see `goroscope doctor`", failed.name, failed.found))
 }
 
-fn process(
-    procfs: &ProcFs,
-    candidate: Candidate,
-    binary: &Binary,
-    refusal: Option<&str>,
-) -> Process {
-    let facts = &binary.facts;
-    let probes = match (refusal, &binary.probe_points) {
+/// Whether the probes could be attached.
+fn probes(refusal: Option<&str>, binary: &Binary) -> Watch {
+    match (refusal, &binary.probe_points) {
         (Some(reason), _) => Watch::Failed(reason.to_owned()),
         (None, Err(error)) => Watch::Failed(error.to_string()),
         (None, Ok(_)) => Watch::Ok,
-    };
+    }
+}
+
+fn process(
+    procfs: &ProcFs,
+    candidate: Candidate,
+    binary: Option<BinaryFacts>,
+    probes: Watch,
+) -> Process {
     Process {
         id: candidate.id,
         started_at: procfs.started_at(candidate.id.start).unwrap_or_default(),
         exe: candidate.exe.path.to_string_lossy().into_owned(),
         comm: candidate.comm,
-        binary: Some(BinaryFacts {
-            go_version: facts.go_version.clone(),
-            module: facts.module.clone(),
-            build_id: facts.build_id.clone(),
-            arch: facts.arch.to_string(),
-            stripped: facts.stripped,
-            pie: facts.pie,
-            dwarf: facts.dwarf,
-        }),
+        binary,
         threads: Some(candidate.threads),
         goroutines: None,
         counts: None,

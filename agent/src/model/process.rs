@@ -7,8 +7,8 @@ use super::{
     site::Site,
     watch::{Status, Watch},
 };
-use crate::discover::identity::ProcessId;
 pub use crate::discover::origin::Origin;
+use crate::{discover::identity::ProcessId, inspect::Facts};
 
 /// Context switches of a process's threads, since the agent came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,6 +54,20 @@ pub struct BinaryFacts {
     pub pie: bool,
     /// Has DWARF line and type information.
     pub dwarf: bool,
+}
+
+impl From<&Facts> for BinaryFacts {
+    fn from(facts: &Facts) -> Self {
+        Self {
+            go_version: facts.go_version.clone(),
+            module: facts.module.clone(),
+            build_id: facts.build_id.clone(),
+            arch: facts.arch.to_string(),
+            stripped: facts.stripped,
+            pie: facts.pie,
+            dwarf: facts.dwarf,
+        }
+    }
 }
 
 /// One watched process.

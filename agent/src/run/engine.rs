@@ -336,7 +336,7 @@ impl Engine {
         }
         // What `consider` passed over in this round is in there too; what is gone drops out.
         if told_of_execs {
-            self.passed.retain(|id| still_passed.contains(id) || !is_gone(&self.proc, *id));
+            self.passed.retain(|id| still_passed.contains(id) || !self.proc.is_gone(*id));
         } else {
             self.passed.clear();
         }
@@ -361,7 +361,7 @@ impl Engine {
         let Some(watched) = self.watched.get(&pid) else {
             return;
         };
-        if is_gone(&self.proc, watched.id) {
+        if self.proc.is_gone(watched.id) {
             self.vanished(pid);
         }
     }
@@ -404,9 +404,4 @@ impl Engine {
         detach_all(own.chain(self.binaries.into_leaving()).collect());
         tracing::debug!("everything is detached");
     }
-}
-
-/// Is the process gone, or its id another's by now?
-fn is_gone(proc: &ProcFs, id: ProcessId) -> bool {
-    proc.identity(id.pid).map_or_else(|error| error.is_gone(), |now| now != id)
 }

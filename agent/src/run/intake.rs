@@ -121,7 +121,7 @@ impl Engine {
         };
         match self.cache.inspect(copy) {
             Ok(binary) => {
-                watched.facts = Some(facts(&binary));
+                watched.facts = Some(BinaryFacts::from(&binary.facts));
                 let number = self.binaries.used_by(pid, key, Arc::clone(&binary));
                 watched.binary = Some(number);
                 watched.bias = self.bias(pid, &binary);
@@ -197,18 +197,5 @@ impl Engine {
             end: ProcessAddress(mapping.end),
             offset: FileOffset(mapping.offset),
         }))
-    }
-}
-
-fn facts(binary: &Binary) -> BinaryFacts {
-    let facts = &binary.facts;
-    BinaryFacts {
-        go_version: facts.go_version.clone(),
-        module: facts.module.clone(),
-        build_id: facts.build_id.clone(),
-        arch: facts.arch.to_string(),
-        stripped: facts.stripped,
-        pie: facts.pie,
-        dwarf: facts.dwarf,
     }
 }

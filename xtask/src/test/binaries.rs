@@ -66,8 +66,7 @@ fn build() -> Result<Vec<Binary>> {
     Ok(binaries)
 }
 
-/// Reads one of cargo's messages
-/// (<https://doc.rust-lang.org/1.95.0/cargo/reference/external-tools.html#json-messages>).
+/// Reads one of cargo's messages ("External tools", "JSON messages" in the cargo book).
 fn binary(message: &str) -> Option<Binary> {
     let message: Value = serde_json::from_str(message).ok()?;
     if message.get("reason")? != "compiler-artifact" || message.pointer("/profile/test")? != true {
