@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use goroscope_fuzz::process::{self, ChangingMemory, Moment, Process, address, name};
 use goroscope_fuzz::{
     inspect::address::{FileAddress, LoadBias},
-    read::{Groups, RuntimeReader, ScanBuffer, globals::Global},
+    read::{Groups, RuntimeFacts, RuntimeReader, ScanBuffer, globals::Global},
 };
 use libfuzzer_sys::{
     arbitrary::{self, Arbitrary},
@@ -23,14 +23,15 @@ static PROCESSES: LazyLock<Vec<Process>> = LazyLock::new(process::all);
 struct Input {
     process: u8,
     cut: Option<u16>,
+    /// Other numbers in the layout, as the program's own debug information may have them.
+    layout: Vec<(u8, u32)>,
     /// Other places where variables may be, as a stripped binary has them.
     candidates: Vec<(u8, u16)>,
     changes: Vec<Moment>,
 }
 
 /// Reads all there is to read; `true` where all of it was there.
-fn read(process: &Process, candidates: &[(u8, u16)], memory: &ChangingMemory) -> bool {
-    let mut facts = process.facts.clone();
+fn read(mut facts: RuntimeFacts, candidates: &[(u8, u16)], memory: &ChangingMemory) -> bool {
     for (global, offset) in candidates.iter().take(32) {
         let global = Global::ALL[usize::from(*global) % Global::ALL.len()];
         facts.candidates.add(global, FileAddress(address(*offset).0));
@@ -74,14 +75,16 @@ fn read(process: &Process, candidates: &[(u8, u16)], memory: &ChangingMemory) ->
 fn check() {
     for process in PROCESSES.iter() {
         let memory = ChangingMemory::new(process, &[], None);
-        assert!(read(process, &[], &memory), "{:?} is not understood", process.facts.release);
+        let facts = process.facts.clone();
+        assert!(read(facts, &[], &memory), "{:?} is not understood", process.facts.release);
     }
 }
 
 fuzz_target!(init: check(), |input: Input| {
     let process = &PROCESSES[usize::from(input.process) % PROCESSES.len()];
     let memory = ChangingMemory::new(process, &input.changes, input.cut);
-    read(process, &input.candidates, &memory);
+    let Some(facts) = process.facts_with(&input.layout) else { return };
+    read(facts, &input.candidates, &memory);
     let read = memory.read.get();
     assert!(read < MAX_BYTES_READ, "{read} bytes were read");
 });

@@ -9,7 +9,7 @@ use crate::{
         Origin, RuntimeFacts,
         globals::{Candidates, Global},
         layout::{
-            Layout,
+            Fact, Layout, LayoutError, Source,
             records::{SchedFree, Stats},
             table,
         },
@@ -57,6 +57,34 @@ fn process(minor: Minor) -> Process {
     let facts =
         RuntimeFacts { release, arch: Arch::Amd64, layout, origin: Origin::Table, candidates };
     Process { facts, image: writer.bytes, fields: writer.fields }
+}
+
+impl Process {
+    /// What is known of the program, as debug information of its own would have it: some numbers of
+    /// the layout are others. `None` where no layout comes of it.
+    pub fn facts_with(&self, changes: &[(u8, u32)]) -> Option<RuntimeFacts> {
+        let mut facts = self.facts.clone();
+        if !changes.is_empty() {
+            let block = table::lookup(&facts.release, facts.arch).ok()?;
+            facts.layout = Layout::from_source(&ChangedLayout { block, changes }).ok()?;
+        }
+        Some(facts)
+    }
+}
+
+/// A layout of which some facts, by a number that is made of their names, are others.
+struct ChangedLayout<'a> {
+    block: table::Block,
+    changes: &'a [(u8, u32)],
+}
+
+impl Source for ChangedLayout<'_> {
+    fn get(&self, fact: Fact) -> Result<Option<u32>, LayoutError> {
+        let name = fact.to_string();
+        let number = name.bytes().fold(0_u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte));
+        let changed = self.changes.iter().find(|(wanted, _)| *wanted == number);
+        changed.map_or_else(|| self.block.get(fact), |(_, value)| Ok(Some(*value)))
+    }
 }
 
 /// Lays records out one behind the other.
