@@ -5,12 +5,7 @@
 //! `cargo xtask layouts` runs [`the_whole_table`] with `GOROSCOPE_LAYOUTS` set: then it does so
 //! for every experiment that the toolchains know, which takes long, and compares or writes.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "helpers of tests are tests too"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are tests too")]
 
 use std::{env, fs, path::Path};
 

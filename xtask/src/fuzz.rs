@@ -23,10 +23,10 @@ use crate::{command, setup};
 
 /// What to fuzz.
 #[derive(Args)]
-#[command(long_about = "Runs the fuzz targets of tests/fuzz one after the other; fails with the \
-    first that finds something, and names the file that reproduces it.\n\nThe targets are built \
-    with AddressSanitizer and with checks of arithmetic, into target/fuzz. What they learn stays \
-    in target/fuzz/corpus; findings go to target/fuzz/findings.")]
+#[command(after_long_help = "Runs the fuzz targets of tests/fuzz one after the other; fails with \
+    the first that finds something, and names the file that reproduces it.\n\nThe targets are \
+    built with AddressSanitizer and with checks of arithmetic, into target/fuzz. What they learn \
+    stays in target/fuzz/corpus; findings go to target/fuzz/findings.")]
 pub(crate) struct Options {
     /// Targets to run; all, when none is named
     targets: Vec<Target>,

@@ -13,12 +13,12 @@ use crate::{command, setup};
 
 /// Where the table comes from.
 #[derive(Args)]
-#[command(long_about = "Writes agent/data/layouts.txt: sizes and offsets of the records of Go's \
-    runtime, for binaries without DWARF.\n\nFor each release, for amd64 and arm64, builds a small \
-    program with the release's toolchain and reads the layout from its DWARF; and again for each \
-    GOEXPERIMENT that the toolchain knows, to tell those that change the layout from the others. \
-    The first time that takes long: about 200 builds of the runtime, later they come from Go's \
-    build cache.\n\nReleases: those that `cargo xtask setup` installs, and Go 1.19 where the \
+#[command(after_long_help = "Writes agent/data/layouts.txt: sizes and offsets of the records of \
+    Go's runtime, for binaries without DWARF.\n\nFor each release, for amd64 and arm64, builds a \
+    small program with the release's toolchain and reads the layout from its DWARF; and again for \
+    each GOEXPERIMENT that the toolchain knows, to tell those that change the layout from the \
+    others. The first time that takes long: about 200 builds of the runtime; later they come from \
+    Go's build cache.\n\nReleases: those that `cargo xtask setup` installs, and Go 1.19 where the \
     distribution has it (/usr/lib/go-1.19). What there is no toolchain for stays as it is.")]
 pub(crate) struct Options {
     /// Compare only: exit status 1 where the committed file is not what would be written
