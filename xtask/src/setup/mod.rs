@@ -3,6 +3,9 @@
 mod rust_src;
 mod bpf_linker;
 mod go;
+mod cargo_fuzz;
+
+use std::path::PathBuf;
 
 use anyhow::Result;
 use goroscope_tests::{cache, toolchain};
@@ -20,10 +23,18 @@ pub(crate) fn go(versions: &[&'static str]) -> Result<()> {
     versions.iter().try_for_each(|version| go::install(version))
 }
 
+/// What builds the fuzz targets; gives the path of `cargo-fuzz`.
+pub(crate) fn for_fuzzing() -> Result<PathBuf> {
+    let _lock = cache::lock("setup-fuzz")?;
+    cargo_fuzz::install()?;
+    cargo_fuzz::binary()
+}
+
 /// Everything.
 pub(crate) fn all() -> Result<()> {
     for_build()?;
     go(&toolchain::VERSIONS)?;
+    for_fuzzing()?;
     println!("set up: everything is in {}", cache::folder()?.display());
     Ok(())
 }
