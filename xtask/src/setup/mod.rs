@@ -3,6 +3,7 @@
 mod rust_src;
 mod bpf_linker;
 mod go;
+mod debian;
 
 use anyhow::Result;
 use goroscope_tests::{cache, toolchain};
@@ -20,10 +21,17 @@ pub(crate) fn go(versions: &[&'static str]) -> Result<()> {
     versions.iter().try_for_each(|version| go::install(version))
 }
 
+/// Programs that only Debian's packages bring.
+pub(crate) fn debian() -> Result<()> {
+    let _lock = cache::lock("setup-debian")?;
+    debian::install()
+}
+
 /// Everything.
 pub(crate) fn all() -> Result<()> {
     for_build()?;
     go(&toolchain::VERSIONS)?;
+    debian()?;
     println!("set up: everything is in {}", cache::folder()?.display());
     Ok(())
 }
