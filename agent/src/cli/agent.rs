@@ -7,10 +7,15 @@ use std::{
 
 use super::{doctor::table, failure::Failure};
 use crate::{
-    doctor::{self, Host},
+    doctor::{self, Host, Memory},
     run::settings::AgentSettings,
+    serve::listen::ListenError,
     show::paint::Paint,
 };
+
+/// What to do where processes of other users are out of reach.
+const OTHERS: &str = "processes of other users are only for root, and those with CAP_SYS_PTRACE; \
+                      `goroscope doctor` tells what else is missing";
 
 pub(super) fn run(settings: &AgentSettings) -> anyhow::Result<ExitCode> {
     let report = doctor::run(&Host::this());
@@ -24,6 +29,17 @@ pub(super) fn run(settings: &AgentSettings) -> anyhow::Result<ExitCode> {
             .hint("run it as root; the checks above name what else is missing")
             .into());
     }
-    crate::run::agent(settings)?;
-    Ok(ExitCode::SUCCESS)
+    if report.only_own_works() {
+        tracing::warn!(
+            "without root or CAP_SYS_PTRACE only processes of this user are watched; `goroscope \
+             doctor` tells what else is missing"
+        );
+    }
+    match crate::run::agent(settings) {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(error) if report.memory != Memory::All && !error.is::<ListenError>() => {
+            Err(Failure::new(format!("{error:#}")).hint(OTHERS).into())
+        }
+        Err(error) => Err(error),
+    }
 }

@@ -15,6 +15,11 @@ pub(super) fn has(host: &Host, number: u32) -> bool {
     set.checked_shr(number).is_some_and(|set| set & 1 == 1)
 }
 
+/// Whether the kernel tells which there are.
+pub(super) fn are_known(host: &Host) -> bool {
+    host.own_status("CapEff").is_some()
+}
+
 pub(super) fn has_ptrace(host: &Host) -> bool {
     has(host, SYS_PTRACE)
 }
