@@ -9,8 +9,6 @@ pub struct Dumped {
     pub state: String,
     /// `function file.go:line` of the `go` statement; none for the main goroutine.
     pub site: Option<String>,
-    /// The functions on its stack, the innermost first.
-    pub stack: Vec<String>,
 }
 
 /// The goroutines of a dump, in its order: the one that made it comes first.
@@ -24,21 +22,16 @@ fn goroutine(section: &str) -> Option<Dumped> {
     let head = lines.next()?.strip_prefix("goroutine ")?;
     let (state, _) = head.split_once('[')?.1.rsplit_once(']')?;
     let state = state.split(", ").next()?.to_owned();
-    let (mut site, mut stack) = (None, Vec::new());
+    let mut site = None;
     while let Some(line) = lines.next() {
-        if line.starts_with('\t') {
-            continue;
-        }
         if let Some(creator) = line.strip_prefix("created by ") {
             let creator = creator.split(" in goroutine ").next()?;
             let (path, _) = lines.next()?.trim().split_once(" +")?;
             let location = path.rsplit('/').next().unwrap_or(path);
             site = Some(format!("{creator} {location}"));
-        } else if let Some((function, _)) = line.rsplit_once('(') {
-            stack.push(function.to_owned());
         }
     }
-    Some(Dumped { state, site, stack })
+    Some(Dumped { state, site })
 }
 
 /// Goroutines by state.
@@ -72,11 +65,10 @@ mod tests {
         created by main.start.func1 in goroutine 1\n\t/src/main.go:7 +0x2f\n";
 
     #[test]
-    fn states_sites_and_stacks_are_read() {
+    fn states_and_sites_are_read() {
         let dump = parse(DUMP);
         let state = |state: &str| (state.to_owned(), 1);
         assert_eq!(states(&dump), Tally::from([state("chan receive"), state("select (no cases)")]));
         assert_eq!(sites(&dump), Tally::from([("main.start.func1 main.go:7".to_owned(), 1)]));
-        assert_eq!(dump[1].stack, ["main.(*T).run"]);
     }
 }

@@ -187,10 +187,8 @@ impl Server {
         ensure!(!dump.is_empty(), "{} dumps no goroutines", self.kind);
         // The first makes the dump; the other waits whether the client goes away meanwhile.
         dump.remove(0);
-        let watches = |goroutine: &Dumped| {
-            goroutine.stack.iter().any(|name| name == "net/http.(*connReader).backgroundRead")
-        };
-        dump.retain(|goroutine| !watches(goroutine));
+        let watches = |site: &String| site.starts_with("net/http.(*connReader).startBackground");
+        dump.retain(|goroutine| !goroutine.site.as_ref().is_some_and(watches));
         Ok(dump)
     }
 

@@ -227,7 +227,8 @@ fn threads(watched: &Watched) -> Result<()> {
         let after = (own(&watched.server.metrics()?)?, proc::threads(watched.server.pid())?.len());
         let agents = watched.count(&scrape, "goroscope_threads")?;
         between("threads", u64::try_from(before.1)?, agents, u64::try_from(after.1)?, 0)?;
-        between("go_threads", before.0, agents, after.0, 0)?;
+        // Those with C in them keep a thread ready for calls from there: a record without a thread.
+        between("go_threads", before.0 - 1, agents, after.0, 0)?;
         let processors = watched.count(&scrape, "goroscope_gomaxprocs")?;
         ensure!(processors == PROCESSORS, "GOMAXPROCS is {PROCESSORS}, not {processors}");
     }
@@ -248,7 +249,8 @@ fn steady(watched: &Watched) -> Result<()> {
         COUNTERS.iter().map(|name| watched.count(scrape, name)).collect()
     };
     let rest = watched.figures()?.goroutines;
-    let first = counters(&watched.agent.scrape()?)?;
+    let start = watched.agent.scrape()?;
+    let first = counters(&start)?;
     let mut last = first.clone();
     for round in 0..40 {
         for _ in 0..5 {
@@ -273,12 +275,20 @@ fn steady(watched: &Watched) -> Result<()> {
     for (name, (first, last)) in COUNTERS.iter().zip(first.iter().zip(&last)).take(1) {
         ensure!(first < last, "{name} stays at {first} while the server works");
     }
+    let events = |scrape: &Scrape| -> Result<(u64, u64)> {
+        let [created, exited] = [COUNTERS[0], COUNTERS[1]].map(|name| watched.count(scrape, name));
+        Ok((created? + exited?, watched.count(scrape, "goroscope_probe_hits_total")?))
+    };
     let scrape = watched.scrape()?;
+    let ((runtimes, probes), before) = (events(&scrape)?, events(&start)?);
+    let (runtimes, probes) = (runtimes - before.0, probes - before.1);
+    ensure!(
+        runtimes.abs_diff(probes) <= PASSING,
+        "{runtimes} births and deaths by the runtime, {probes} by the probes"
+    );
     let pid = watched.server.pid().to_string();
-    for event in ["created", "exited"] {
-        let labels = [("pid", pid.as_str()), ("event", event)];
-        let drift = scrape.value("goroscope_count_drift_goroutines", &labels)?;
-        ensure!(drift == 0.0, "the probes are off by {drift} {event}");
+    for drift in scrape.series("goroscope_count_drift_goroutines", &[("pid", &pid)]) {
+        ensure!(drift.value == 0.0, "the probes are off: {drift:?}");
     }
     Ok(())
 }
