@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use goroscope_tests::{
     agent::Agent,
     figures::{Figures, Tally},
-    go_dump, proc,
+    go_dump, poll, proc,
     prometheus::Scrape,
     requires,
     server::{Kind, PROCESSORS, Server},
@@ -275,17 +275,19 @@ fn steady(watched: &Watched) -> Result<()> {
     for (name, (first, last)) in COUNTERS.iter().zip(first.iter().zip(&last)).take(1) {
         ensure!(first < last, "{name} stays at {first} while the server works");
     }
+    // Births and deaths by the runtime and by the probes; read one after the other, so that one that
+    // happens just then is in one of them only.
     let events = |scrape: &Scrape| -> Result<(u64, u64)> {
         let [created, exited] = [COUNTERS[0], COUNTERS[1]].map(|name| watched.count(scrape, name));
         Ok((created? + exited?, watched.count(scrape, "goroscope_probe_hits_total")?))
     };
-    let scrape = watched.scrape()?;
-    let ((runtimes, probes), before) = (events(&scrape)?, events(&start)?);
-    let (runtimes, probes) = (runtimes - before.0, probes - before.1);
-    ensure!(
-        runtimes.abs_diff(probes) <= PASSING,
-        "{runtimes} births and deaths by the runtime, {probes} by the probes"
-    );
+    let (before, mut now) = (events(&start)?, (0, 0));
+    poll::until("the probes have counted what the runtime has", LOOK * 5, || {
+        now = events(&watched.scrape()?)?;
+        Ok((now.0 - before.0 == now.1 - before.1).then_some(()))
+    })
+    .with_context(|| format!("(runtime, probes) before {before:?}, now {now:?}"))?;
+    let scrape = watched.agent.scrape()?;
     let pid = watched.server.pid().to_string();
     for drift in scrape.series("goroscope_count_drift_goroutines", &[("pid", &pid)]) {
         ensure!(drift.value == 0.0, "the probes are off: {drift:?}");

@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::PathBuf,
     process::{Command, Output},
 };
@@ -190,6 +191,23 @@ fn with_ptrace_alone_everybodys_processes_are_watched() -> Result<()> {
     }
     is_modest(agent.pid(), PTRACE_ONLY)?;
     is_calm(&agent)
+}
+
+#[test]
+fn an_executable_that_only_its_owner_may_read_asks_for_one_capability_more() -> Result<()> {
+    const NAME: &str = "an_executable_that_only_its_owner_may_read_asks_for_one_capability_more";
+    skip_unless!(NAME, needs());
+    let stage = Stage::set()?;
+    fs::set_permissions(&stage.census, fs::Permissions::from_mode(0o700))?;
+    let mut target = stage.target(0)?;
+    let pid = target.pid().to_string();
+    let agent = ["agent", "--probes", "off", "--listen", "127.0.0.1:0", "--pid", &pid];
+    let process = format!("process {pid}");
+    let words = [process.as_str(), "may not be looked at", "root", "CAP_DAC_READ_SEARCH"];
+    fails_saying(&stage.output(SOMEBODY, &["sys_ptrace"], &agent)?, &words)?;
+    let both = ["sys_ptrace", "dac_read_search"];
+    let agent = stage.agent(SOMEBODY, &both, &["--pid", &pid])?;
+    census::is_told_exactly(&agent, target.pid(), &mut target)
 }
 
 #[test]

@@ -7,15 +7,11 @@ use std::{
 
 use super::{doctor::table, failure::Failure};
 use crate::{
-    doctor::{self, Host, Memory},
+    doctor::{self, Host, Memory, Report},
     run::settings::AgentSettings,
     serve::listen::ListenError,
     show::paint::Paint,
 };
-
-/// What to do where processes of other users are out of reach.
-const OTHERS: &str = "processes of other users are only for root, and those with CAP_SYS_PTRACE; \
-                      `goroscope doctor` tells what else is missing";
 
 pub(super) fn run(settings: &AgentSettings) -> anyhow::Result<ExitCode> {
     let report = doctor::run(&Host::this());
@@ -37,9 +33,23 @@ pub(super) fn run(settings: &AgentSettings) -> anyhow::Result<ExitCode> {
     }
     match crate::run::agent(settings) {
         Ok(()) => Ok(ExitCode::SUCCESS),
-        Err(error) if report.memory != Memory::All && !error.is::<ListenError>() => {
-            Err(Failure::new(format!("{error:#}")).hint(OTHERS).into())
-        }
-        Err(error) => Err(error),
+        Err(error) => Err(match hint(&report).filter(|_| !error.is::<ListenError>()) {
+            Some(hint) => Failure::new(format!("{error:#}")).hint(hint).into(),
+            None => error,
+        }),
     }
+}
+
+/// What to do where some processes are out of reach.
+fn hint(report: &Report) -> Option<&'static str> {
+    if report.memory != Memory::All {
+        return Some(
+            "processes of other users are only for root, and those with CAP_SYS_PTRACE; \
+             `goroscope doctor` tells what else is missing",
+        );
+    }
+    (!report.files).then_some(
+        "executables that only their owner may read are only for root, and those with \
+         CAP_DAC_READ_SEARCH; `goroscope doctor` tells what else is missing",
+    )
 }

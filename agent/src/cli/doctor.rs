@@ -63,7 +63,7 @@ mod tests {
             check("one", Verdict::Pass, "good", None),
             check("three", Verdict::Fail, "\x1b[2Jbad", Some("do that")),
         ];
-        Report { checks, bpf: true, memory: Memory::All }
+        Report { checks, bpf: true, memory: Memory::All, files: true }
     }
 
     #[test]

@@ -89,6 +89,8 @@ pub struct Report {
     pub bpf: bool,
     /// Whose processes' memory can be read.
     pub memory: Memory,
+    /// Everybody's files can be read.
+    pub files: bool,
 }
 
 impl Report {
@@ -133,7 +135,12 @@ pub fn run(host: &Host) -> Report {
         limit::memlock(host),
         limit::open_files(host),
     ];
-    Report { checks, bpf: bpf::works(host), memory: memory::whose(host) }
+    Report {
+        checks,
+        bpf: bpf::works(host),
+        memory: memory::whose(host),
+        files: capability::has_search(host),
+    }
 }
 
 #[cfg(test)]
