@@ -41,6 +41,23 @@ fn late(pid: u32) -> Result<Agent> {
     Agent::start(&["--pid", &pid.to_string()])
 }
 
+/// All that the agent says is what the program says, and the probes, which came late as well, have
+/// counted since then what the runtime has.
+fn is_known(agent: &Agent, pid: u32, target: &mut Speaker) -> Result<()> {
+    agent.wait_probed(pid)?;
+    census::is_told_exactly(agent, pid, target)?;
+    let (scrape, pid) = (agent.scrape()?, pid.to_string());
+    let hits = scrape.count("goroscope_probe_hits_total", &[("pid", &pid)])?;
+    let (created, exited) = census::MORE;
+    ensure!(hits >= created + exited, "{hits} births and deaths by the probes");
+    for event in ["created", "exited"] {
+        let labels = [("pid", pid.as_str()), ("event", event)];
+        let drift = scrape.value("goroscope_count_drift_goroutines", &labels)?;
+        ensure!(drift == 0.0, "the probes are off by {drift} {event}");
+    }
+    Ok(())
+}
+
 /// A copy of the fixture, in a folder of its own.
 fn copy() -> Result<(TempDir, PathBuf)> {
     let folder = tempfile::tempdir()?;
@@ -71,7 +88,7 @@ fn in_each_way_of_building() -> Result<()> {
         let mut target = Speaker::start(&built(mode)?, &[] as &[&str])?;
         let pid = target.pid();
         let agent = late(pid)?;
-        census::is_told_exactly(&agent, pid, &mut target).with_context(|| mode.to_string())?;
+        is_known(&agent, pid, &mut target).with_context(|| mode.to_string())?;
         target.quit()?;
     }
     Ok(())
@@ -92,7 +109,7 @@ fn in_a_container() -> Result<()> {
     let pid = container.pid()?;
     is_apart(pid)?;
     let agent = late(pid)?;
-    census::is_told_exactly(&agent, pid, container.speaker())
+    is_known(&agent, pid, container.speaker())
 }
 
 #[test]
@@ -105,7 +122,7 @@ fn in_namespaces_of_its_own() -> Result<()> {
     let pid = child(target.pid())?;
     is_apart(pid)?;
     let agent = late(pid)?;
-    census::is_told_exactly(&agent, pid, &mut target)?;
+    is_known(&agent, pid, &mut target)?;
     target.quit()?;
     Ok(())
 }
@@ -123,7 +140,7 @@ fn whose_file_is_deleted() -> Result<()> {
     let mut target = Speaker::start(&path, &[] as &[&str])?;
     folder.close()?;
     let agent = late(target.pid())?;
-    census::is_told_exactly(&agent, target.pid(), &mut target)?;
+    is_known(&agent, target.pid(), &mut target)?;
     target.quit()?;
     Ok(())
 }
@@ -135,12 +152,12 @@ fn whose_file_is_another_program_by_now() -> Result<()> {
     let mut target = Speaker::start(&path, &[] as &[&str])?;
     replace(&path)?;
     let agent = late(target.pid())?;
-    census::is_told_exactly(&agent, target.pid(), &mut target)?;
+    is_known(&agent, target.pid(), &mut target)?;
     // The other one, from the same path, is not taken for it.
     let other = Speaker::start(&path, &["churn"])?;
     let agent = Agent::start(&["--exe", path.to_str().context("not UTF-8")?])?;
     agent.wait_read(other.pid())?;
-    census::is_told_exactly(&agent, target.pid(), &mut target)?;
+    is_known(&agent, target.pid(), &mut target)?;
     let theirs = agent.sites(other.pid())?;
     let stranger = theirs.iter().find(|site| site.created_by() == "main.populate");
     ensure!(stranger.is_none(), "sites of the one are shown for the other: {stranger:?}");
@@ -167,7 +184,7 @@ fn whose_main_thread_is_gone() -> Result<()> {
         Ok(state.contains(") Z ").then_some(()))
     })?;
     let agent = late(pid)?;
-    census::is_told_exactly(&agent, pid, &mut target)?;
+    is_known(&agent, pid, &mut target)?;
     let (threads, scrape) = (proc::threads(pid)?.len(), agent.scrape()?);
     let seen = scrape.count("goroscope_threads", &[("pid", &pid.to_string())])?;
     ensure!(

@@ -281,18 +281,22 @@ fn steady(watched: &Watched) -> Result<()> {
         let [created, exited] = [COUNTERS[0], COUNTERS[1]].map(|name| watched.count(scrape, name));
         Ok((created? + exited?, watched.count(scrape, "goroscope_probe_hits_total")?))
     };
-    let (before, mut now) = (events(&start)?, (0, 0));
-    poll::until("the probes have counted what the runtime has", LOOK * 5, || {
-        now = events(&watched.scrape()?)?;
-        Ok((now.0 - before.0 == now.1 - before.1).then_some(()))
-    })
-    .with_context(|| format!("(runtime, probes) before {before:?}, now {now:?}"))?;
-    let scrape = watched.agent.scrape()?;
     let pid = watched.server.pid().to_string();
-    for drift in scrape.series("goroscope_count_drift_goroutines", &[("pid", &pid)]) {
-        ensure!(drift.value == 0.0, "the probes are off: {drift:?}");
-    }
-    Ok(())
+    let drift = |scrape: &Scrape, event: &str| {
+        scrape.value("goroscope_count_drift_goroutines", &[("pid", &pid), ("event", event)])
+    };
+    let (before, mut now) = (events(&start)?, (0, 0));
+    let mut drifts = (0.0, 0.0);
+    poll::until("the probes have counted what the runtime has", LOOK * 5, || {
+        let scrape = watched.scrape()?;
+        now = events(&scrape)?;
+        drifts = (drift(&scrape, "created")?, drift(&scrape, "exited")?);
+        let equal = now.0 - before.0 == now.1 - before.1 && drifts == (0.0, 0.0);
+        Ok(equal.then_some(()))
+    })
+    .with_context(|| {
+        format!("(runtime, probes) before {before:?}, now {now:?}; by the agent {drifts:?} off")
+    })
 }
 
 /// `goroscope ps` has its goroutines too.
