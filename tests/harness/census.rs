@@ -122,3 +122,41 @@ pub fn is_told_exactly(agent: &Agent, pid: u32, target: &mut Speaker) -> Result<
     );
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_figure_that_is_otherwise_is_named() {
+        let tally = |name: &str| Tally::from([(name.to_owned(), 3)]);
+        let census = Census {
+            num_goroutine: 3,
+            created: Some(9),
+            gc_cycles: 2,
+            states: tally("select"),
+            sites: tally("main.main main.go:7"),
+        };
+        let same = Figures {
+            goroutines: 3,
+            created: 9,
+            exited: 2,
+            system: 4,
+            states: tally("select"),
+            sites: tally("main.main main.go:7"),
+            gc_cycles: 2,
+        };
+        assert_eq!(census.contradictions(&same), Vec::<String>::new());
+        let otherwise = [
+            Figures { goroutines: 4, ..same.clone() },
+            Figures { created: 8, exited: 1, ..same.clone() },
+            Figures { exited: 1, ..same.clone() },
+            Figures { gc_cycles: 1, ..same.clone() },
+            Figures { sites: tally("main.main main.go:8"), ..same.clone() },
+            Figures { states: tally("sleep"), ..same.clone() },
+        ];
+        let found: Vec<usize> =
+            otherwise.iter().map(|figures| census.contradictions(figures).len()).collect();
+        assert_eq!(found, [1, 1, 1, 1, 2, 2]);
+    }
+}

@@ -50,19 +50,19 @@ impl Container {
         let speaker = Speaker::start_command(&mut command);
         let speaker = speaker.with_context(|| {
             format!("runc cannot start it: {}", fs::read_to_string(&log).unwrap_or_default())
-        })?;
-        Ok(Self { runc, id, folder, speaker })
+        });
+        match speaker {
+            Ok(speaker) => Ok(Self { runc, id, folder, speaker }),
+            Err(error) => {
+                delete(&runc, &folder, &id);
+                Err(error)
+            }
+        }
     }
 
     /// The fixture.
     pub fn speaker(&mut self) -> &mut Speaker {
         &mut self.speaker
-    }
-
-    /// Its id, which is the last part of its cgroups' paths.
-    #[must_use]
-    pub fn id(&self) -> &str {
-        &self.id
     }
 
     /// The fixture's process id, as the host has it.
@@ -79,13 +79,18 @@ impl Container {
 
 impl Drop for Container {
     fn drop(&mut self) {
-        // It fails where the fixture has ended of itself: then runc has cleaned up already.
-        let _ = runc_command(&self.runc, &self.folder)
-            .args(["delete", "--force", &self.id])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status();
+        delete(&self.runc, &self.folder, &self.id);
     }
+}
+
+/// Ends and deletes a container.
+fn delete(runc: &Path, folder: &TempDir, id: &str) {
+    // It fails where the fixture has ended of itself: then runc has cleaned up already.
+    let _ = runc_command(runc, folder)
+        .args(["delete", "--force", id])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
 }
 
 /// What runs containers: the host's own, else Debian's package.
