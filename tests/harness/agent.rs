@@ -47,6 +47,8 @@ pub struct Process {
     pub go_version: Option<String>,
     /// How well it is watched.
     pub watch: Watch,
+    /// Goroutines alive.
+    pub goroutines: Option<u64>,
     /// Goroutines born.
     pub created_total: Option<u64>,
 }
@@ -200,6 +202,19 @@ impl Agent {
         poll::until(&format!("process {pid} is probed"), PATIENCE, || {
             last = self.process(pid)?;
             Ok(last.clone().filter(|process| process.watch.probes == "ok"))
+        })
+        .with_context(|| format!("last seen: {last:?}; log:\n{}", self.log().join("\n")))
+    }
+
+    /// Waits until the process's runtime is read.
+    ///
+    /// # Errors
+    /// As [`Agent::wait_probed`].
+    pub fn wait_read(&self, pid: u32) -> Result<Process> {
+        let mut last = None;
+        poll::until(&format!("the runtime of process {pid} is read"), PATIENCE, || {
+            last = self.process(pid)?;
+            Ok(last.clone().filter(|process| process.watch.runtime == "ok"))
         })
         .with_context(|| format!("last seen: {last:?}; log:\n{}", self.log().join("\n")))
     }

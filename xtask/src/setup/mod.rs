@@ -4,6 +4,7 @@ mod rust_src;
 mod bpf_linker;
 mod go;
 mod cargo_fuzz;
+mod debian;
 
 use std::path::PathBuf;
 
@@ -30,11 +31,18 @@ pub(crate) fn for_fuzzing() -> Result<PathBuf> {
     cargo_fuzz::binary()
 }
 
+/// Programs that only Debian's packages bring.
+pub(crate) fn debian() -> Result<()> {
+    let _lock = cache::lock("setup-debian")?;
+    debian::install()
+}
+
 /// Everything.
 pub(crate) fn all() -> Result<()> {
     for_build()?;
     go(&toolchain::VERSIONS)?;
     for_fuzzing()?;
+    debian()?;
     println!("set up: everything is in {}", cache::folder()?.display());
     Ok(())
 }

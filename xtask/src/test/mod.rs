@@ -50,6 +50,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     setup::for_build()?;
     if wanted(Part::Unit) || wanted(Part::Kernel) || wanted(Part::Fuzz) {
         setup::go(&toolchain::VERSIONS)?;
+        setup::debian()?;
     }
     let mut tally = Tally::default();
     if wanted(Part::Lint) {
