@@ -4,6 +4,7 @@ pub mod workspace;
 pub mod cache;
 pub mod toolchain;
 pub mod fixture;
+pub mod debian;
 pub mod process;
 pub mod speaker;
 pub mod http;
