@@ -20,7 +20,7 @@ pub(super) struct Program {
 const DEBIAN: [(&str, &str); 5] = [
     ("containerd", "usr/bin/containerd"),
     ("docker.io", "usr/sbin/dockerd"),
-    ("hugo", "usr/bin/hugo"),
+    ("packer", "usr/bin/packer"),
     ("prometheus", "usr/bin/prometheus"),
     ("rclone", "usr/bin/rclone"),
 ];
