@@ -10,6 +10,7 @@ pub mod read;
 pub mod model;
 pub mod judge;
 pub mod serve;
+pub mod notify;
 pub mod show;
 pub mod doctor;
 pub mod run;

@@ -11,7 +11,7 @@ use goroscope_tests::workspace;
 
 /// The stages in the order that data passes through them; those of one rank do not know each
 /// other. `run` and `cli` wire them; `doctor` stands beside them and knows none.
-const STAGES: [(&str, u32); 11] = [
+const STAGES: [(&str, u32); 12] = [
     ("doctor", 0),
     ("discover", 0),
     ("inspect", 1),
@@ -20,6 +20,7 @@ const STAGES: [(&str, u32); 11] = [
     ("model", 3),
     ("judge", 4),
     ("serve", 5),
+    ("notify", 5),
     ("show", 5),
     ("run", 6),
     ("cli", 7),
@@ -27,7 +28,7 @@ const STAGES: [(&str, u32); 11] = [
 
 /// Stages that are pure, and what they must not know.
 const PURE: [&str; 2] = ["model", "judge"];
-const FOREIGN_TO_PURE: [&str; 9] = [
+const FOREIGN_TO_PURE: [&str; 11] = [
     "aya",
     "gimli",
     "object",
@@ -35,6 +36,8 @@ const FOREIGN_TO_PURE: [&str; 9] = [
     "prometheus_client",
     "prometheus",
     "axum",
+    "hyper",
+    "rustls",
     "procfs",
     "rustix",
 ];

@@ -8,6 +8,7 @@ use std::{
 use super::{doctor::table, failure::Failure};
 use crate::{
     doctor::{self, Host, Memory, Report},
+    notify::TlsError,
     run::settings::AgentSettings,
     serve::listen::ListenError,
     show::paint::Paint,
@@ -33,7 +34,9 @@ pub(super) fn run(settings: &AgentSettings) -> anyhow::Result<ExitCode> {
     }
     match crate::run::agent(settings) {
         Ok(()) => Ok(ExitCode::SUCCESS),
-        Err(error) => Err(match hint(&report).filter(|_| !error.is::<ListenError>()) {
+        // Errors that have nothing to do with what the host permits.
+        Err(error) if error.is::<ListenError>() || error.is::<TlsError>() => Err(error),
+        Err(error) => Err(match hint(&report) {
             Some(hint) => Failure::new(format!("{error:#}")).hint(hint).into(),
             None => error,
         }),

@@ -12,6 +12,7 @@ use super::{
     config::{MaxProcesses, MaxSites, TopSites},
     value::{Interval, LogFormat, Output, PidValue, Probes, Share, Text},
 };
+use crate::notify::address::Address;
 
 /// Watches the Go processes of this host from outside: goroutines by creation site, and how long
 /// threads wait for a CPU
@@ -189,6 +190,16 @@ pub(super) struct DaemonArgs {
     /// Time between two looks at all processes; starts and ends are seen at once [default: 10s]
     #[arg(long, value_name = "TIME", env = "GOROSCOPE_SCAN_INTERVAL", hide_env_values = true)]
     pub(super) scan_interval: Option<Interval>,
+    /// Alertmanager that alerts are pushed to: http://HOST:PORT or https://HOST:PORT; repeatable.
+    /// Of what, TLS and authentication: key "alerts" of the configuration file [default: none]
+    #[arg(
+        long,
+        value_name = "URL",
+        value_delimiter = ',',
+        env = "GOROSCOPE_ALERTMANAGER",
+        hide_env_values = true
+    )]
+    pub(super) alertmanager: Vec<Address>,
 }
 
 #[derive(Debug, Args)]

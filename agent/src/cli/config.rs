@@ -14,6 +14,7 @@ use serde::{
 };
 
 use super::{
+    alerts::AlertsConfig,
     failure::Failure,
     value::{Interval, LogFormat, Output, PidValue, Probes, Share, Text, Within},
 };
@@ -63,6 +64,7 @@ pub(super) struct Config {
     pub(super) verbose: Option<u8>,
     #[serde(deserialize_with = "one")]
     pub(super) quiet: Option<u8>,
+    pub(super) alerts: Option<AlertsConfig>,
 }
 
 pub(super) type TopSites = Within<0, 10_000>;
@@ -110,14 +112,14 @@ fn plain(error: &serde_norway::Error) -> String {
 }
 
 /// A value, read from its text as on the command line.
-fn one<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Display>>(
+pub(super) fn one<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Display>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     deserializer.deserialize_any(Scalar(PhantomData)).map(|Parsed(value)| Some(value))
 }
 
 /// A value, or a list of them.
-fn many<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Display>>(
+pub(super) fn many<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Display>>(
     deserializer: D,
 ) -> Result<Vec<T>, D::Error> {
     deserializer.deserialize_any(List(PhantomData))

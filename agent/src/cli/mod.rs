@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 mod value;
 mod failure;
+mod alerts;
 mod config;
 mod args;
 mod settings;

@@ -1,6 +1,7 @@
 //! Options, environment and file brought together; what none of them says has a default.
 
 use super::{
+    alerts::AlertsConfig,
     args::{AgentArgs, DaemonArgs, Global, OutputArgs, SelectionArgs},
     config::Config,
     failure::Failure,
@@ -94,6 +95,7 @@ pub(super) fn agent(
             .probe_budget
             .or(config.probe_budget)
             .map_or(DEFAULT_SHARE, |share| share.0),
+        notify: AlertsConfig::settings(config.alerts.as_ref(), &daemon.alertmanager)?,
         kernel_diagnostics,
     })
 }

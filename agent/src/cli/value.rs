@@ -34,15 +34,33 @@ impl FromStr for Interval {
     fn from_str(text: &str) -> Result<Self, String> {
         const LEAST: Duration = Duration::from_millis(100);
         const MOST: Duration = Duration::from_secs(3600);
-        let seconds =
-            text.parse::<f64>().ok().map(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        let friendly = || {
-            let span: jiff::SignedDuration = text.parse().ok()?;
-            Duration::try_from(span).ok()
-        };
-        match seconds.unwrap_or_else(friendly) {
+        match span(text) {
             Some(interval) if (LEAST..=MOST).contains(&interval) => Ok(Self(interval)),
             _ => Err("a time span from 100ms to 1h is needed, as 10s or 500ms".to_owned()),
+        }
+    }
+}
+
+/// Seconds as a bare number, or with units.
+fn span(text: &str) -> Option<Duration> {
+    if let Ok(seconds) = text.parse::<f64>() {
+        return Duration::try_from_secs_f64(seconds).ok();
+    }
+    Duration::try_from(text.parse::<jiff::SignedDuration>().ok()?).ok()
+}
+
+/// For how long something has to be so: as [`Interval`], from nothing to a day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Hold(pub(super) Duration);
+
+impl FromStr for Hold {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        const MOST: Duration = Duration::from_secs(24 * 3600);
+        match span(text) {
+            Some(hold) if hold <= MOST => Ok(Self(hold)),
+            _ => Err("a time span from 0s to 24h is needed, as 30s or 5m".to_owned()),
         }
     }
 }
@@ -169,6 +187,16 @@ mod tests {
         }
         for text in ["0", "-5s", "99ms", "2h", "soon", "", "NaN", "1e300", "10 parsecs"] {
             assert!(text.parse::<Interval>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn holds() {
+        for (text, seconds) in [("0s", 0), ("0", 0), ("30s", 30), ("24h", 86_400)] {
+            assert_eq!(text.parse(), Ok(Hold(Duration::from_secs(seconds))), "{text}");
+        }
+        for text in ["", "-1s", "25h", "long"] {
+            assert!(text.parse::<Hold>().is_err(), "{text}");
         }
     }
 

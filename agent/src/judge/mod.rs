@@ -17,6 +17,8 @@ mod waiting;
 mod verdict;
 pub mod process;
 
+pub mod alert;
+
 /// What a rule says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Says {

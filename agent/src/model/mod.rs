@@ -1,5 +1,7 @@
 //! What is known of the watched processes: plain data, no I/O and no clock.
 
+pub mod alerting;
+pub mod bounded;
 pub mod delay;
 pub mod json;
 pub mod leak;

@@ -1,6 +1,6 @@
 //! All that is known at one moment: what the later stages serve and show.
 
-use super::process::Process;
+use super::{alerting::Alerting, process::Process};
 
 /// Events and table entries that were lost, by where.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,4 +44,6 @@ pub struct Snapshot {
     /// Most creation sites of a process that get series of their own; `None` leaves it to those
     /// who make series.
     pub top_sites: Option<usize>,
+    /// What became of the agent's own alerts; `None` where it sends none.
+    pub alerting: Option<Alerting>,
 }

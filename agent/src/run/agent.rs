@@ -24,7 +24,8 @@ use super::{
 };
 use crate::{
     discover::proc_fs::ProcFs,
-    model::snapshot::Snapshot,
+    model::{alerting::Alerting, snapshot::Snapshot},
+    notify::Notifier,
     probe::Probes,
     serve::{
         listen::Listener,
@@ -40,13 +41,16 @@ use crate::{
 /// Where an address cannot be opened, or the host is not Linux as we know it.
 pub fn agent(settings: &AgentSettings) -> anyhow::Result<()> {
     nofile::raise();
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("http")
         .enable_all()
         .build()
-        .context("cannot start the threads for HTTP")?
-        .block_on(daemon(settings))
+        .context("cannot start the threads for HTTP")?;
+    let outcome = runtime.block_on(daemon(settings));
+    // The look-up of an Alertmanager's name may take longer than anybody wants to wait.
+    runtime.shutdown_background();
+    outcome
 }
 
 async fn daemon(settings: &AgentSettings) -> anyhow::Result<()> {
@@ -61,6 +65,7 @@ async fn daemon(settings: &AgentSettings) -> anyhow::Result<()> {
         tracing::info!(address = %listener, "listening");
         listeners.push(listener);
     }
+    let mut notifier = settings.notify.clone().map(Notifier::new).transpose()?;
     let (mail, mailbox) = mailbox().context("cannot make a mailbox")?;
     let detacher = Detacher::start().context("cannot start a thread")?;
     let ready = Arc::new(AtomicBool::new(false));
@@ -83,6 +88,19 @@ async fn daemon(settings: &AgentSettings) -> anyhow::Result<()> {
             leases.send(Request::Leases);
         }
     });
+    let source = Arc::new(Engineered {
+        mail: mail.clone(),
+        ready,
+        alerting: notifier.as_ref().map(|notifier| Box::new(notifier.alerting()) as Box<_>),
+    });
+    if let Some(notifier) = &mut notifier {
+        let (source, host) = (Arc::clone(&source), rustix::system::uname());
+        let instance = host.nodename().to_string_lossy().into_owned();
+        notifier.watch(instance, move || {
+            let source = Arc::clone(&source);
+            async move { source.snapshot().await }
+        });
+    }
     let mut outcome = None;
     let ended = async {
         tokio::select! {
@@ -92,7 +110,8 @@ async fn daemon(settings: &AgentSettings) -> anyhow::Result<()> {
         }
         tracing::info!("ending");
     };
-    serve(listeners, Arc::new(Engineered { mail: mail.clone(), ready }), ended).await;
+    serve(listeners, source, ended).await;
+    drop(notifier);
     mail.send(Request::Stop);
     let outcome = match outcome {
         Some(outcome) => outcome,
@@ -130,6 +149,7 @@ fn load(settings: &AgentSettings) -> Result<Probes, String> {
 struct Engineered {
     mail: Mail,
     ready: Arc<AtomicBool>,
+    alerting: Option<Box<dyn Fn() -> Alerting + Send + Sync>>,
 }
 
 impl Source for Engineered {
@@ -138,7 +158,12 @@ impl Source for Engineered {
             let (reply, answer) = oneshot::channel();
             self.mail.send(Request::Snapshot(reply));
             // The engine is gone when the agent ends; then nothing is known.
-            answer.await.unwrap_or_default()
+            let Ok(mut snapshot) = answer.await else { return Arc::default() };
+            if let Some(alerting) = &self.alerting {
+                // The engine has given its only one away, so that nothing is copied.
+                Arc::make_mut(&mut snapshot).alerting = Some(alerting());
+            }
+            snapshot
         })
     }
 

@@ -49,6 +49,7 @@ impl Engine {
             taken_at: now(),
             processes,
             top_sites: Some(self.settings.top_sites),
+            alerting: None,
             agent: health(self.lost(), self.seconds_per_hit, self.started_at),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{discover::selection::Selection, probe::Limits};
+use crate::{discover::selection::Selection, notify::settings::NotifySettings, probe::Limits};
 
 /// Whether uprobes are attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub struct AgentSettings {
     pub goroutine_scan_budget: f64,
     /// Share of one core that the probes may cost a process, with [`ProbesMode::Auto`].
     pub probe_budget: f64,
+    /// What is told of whom; `None` where nobody is.
+    pub notify: Option<NotifySettings>,
     /// The kernel programs tell what they do.
     pub kernel_diagnostics: bool,
 }

@@ -7,6 +7,7 @@ use goroscope_ebpf_probes::buckets::BUCKETS;
 use crate::{
     discover::identity::{Pid, ProcessId, StartTime},
     model::{
+        alerting::{Alerting, Deliveries},
         delay::DelayHistogram,
         leak::{Evidence, Leak, Verdict},
         probed::{Births, Drift, Probed},
@@ -166,6 +167,16 @@ pub(super) fn snapshot(processes: Vec<Process>) -> Snapshot {
         taken_at: 1_767_225_700.0,
         processes,
         top_sites: None,
+        alerting: Some(Alerting {
+            firing: 2,
+            dropped: 1,
+            alertmanagers: vec![Deliveries {
+                url: "http://127.0.0.1:9093".into(),
+                delivered: 5,
+                failed: 3,
+                rejected: 1,
+            }],
+        }),
         agent: AgentHealth {
             lost: Lost { events: 1, processes: 2, sites: 3, threads: 4 },
             seconds_per_hit: Some(0.000_001),

@@ -10,7 +10,8 @@ use goroscope_tests::{cache, debian};
 use crate::command;
 
 /// Programs that tests run.
-const PROGRAMS: [&str; 4] = ["etcd-server", "prometheus", "caddy", "runc"];
+const PROGRAMS: [&str; 5] =
+    ["etcd-server", "prometheus", "prometheus-alertmanager", "caddy", "runc"];
 /// The toolchain's release.
 const GO: &str = "1.19";
 

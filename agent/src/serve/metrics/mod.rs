@@ -15,6 +15,7 @@ mod agent;
 mod goroutines;
 mod leaks;
 mod memory;
+mod notify;
 mod probes;
 mod processes;
 mod scans;
@@ -40,7 +41,7 @@ pub use format::{Exposition, Format};
 const TOP_SITES: usize = 50;
 
 /// All families, in the order of the exposition.
-const ALL: [&[Family]; 9] = [
+const ALL: [&[Family]; 10] = [
     goroutines::FAMILIES,
     sites::FAMILIES,
     leaks::FAMILIES,
@@ -49,5 +50,6 @@ const ALL: [&[Family]; 9] = [
     processes::FAMILIES,
     probes::FAMILIES,
     scans::FAMILIES,
+    notify::FAMILIES,
     agent::FAMILIES,
 ];
