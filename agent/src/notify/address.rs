@@ -111,7 +111,7 @@ mod tests {
             ("/path", "neither http"),
             ("http://", "no URL"),
             ("http://:9093", "no host"),
-            ("http://host:port", "no URL"),
+            ("http://host:port", "port"),
             ("http://host:99999", "port"),
             ("http://name:word@host", "basic_auth"),
             ("http://host?a=b", "query"),
