@@ -9,9 +9,7 @@ use crate::{bpf, toolchain::Go};
 /// # Errors
 /// What is missing.
 pub fn kernel() -> Result<(), String> {
-    if !rustix::process::geteuid().is_root() {
-        return Err("needs root".to_owned());
-    }
+    root()?;
     bpf::usable().map_err(|error| format!("the kernel refuses bpf(2): {error}"))?;
     for (path, what) in [
         ("/sys/kernel/btf/vmlinux", "the kernel has no BTF"),
@@ -22,6 +20,14 @@ pub fn kernel() -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Root.
+///
+/// # Errors
+/// That it is needed.
+pub fn root() -> Result<(), String> {
+    rustix::process::geteuid().is_root().then_some(()).ok_or_else(|| "needs root".to_owned())
 }
 
 /// A Go toolchain.

@@ -83,15 +83,14 @@ fn way_out(error: &(dyn Error + 'static)) -> Option<&'static str> {
     }
     if let Some(io) = error.downcast_ref::<io::Error>() {
         // An error within an I/O error is none of its sources.
-        let inner = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        return match io.kind() {
-            _ if inner.is_some() => inner.map(of_tls),
+        let inner = io.get_ref().and_then(|inner| way_out(inner));
+        return inner.or(match io.kind() {
             io::ErrorKind::ConnectionRefused => {
                 Some("nothing listens there: is the Alertmanager running, and the port right?")
             }
             io::ErrorKind::TimedOut => Some("is the host up, and the port open in its firewall?"),
             _ => None,
-        };
+        });
     }
     let text = error.to_string();
     text.starts_with("dns error").then_some("does this host's resolver know the name?")
@@ -160,7 +159,7 @@ mod tests {
     #[test]
     fn an_error_within_an_io_error_has_its_way_out() {
         let tls = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
-        let failure = Failure::broken(&io::Error::other(tls));
+        let failure = Failure::broken(&io::Error::other(io::Error::other(tls)));
         assert!(failure.hint.unwrap().contains("tls.ca_file"), "{failure:?}");
         let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
         assert!(Failure::broken(&refused).hint.unwrap().contains("listens"));

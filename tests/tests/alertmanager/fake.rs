@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
 
@@ -163,7 +163,14 @@ impl Shared {
     }
 
     fn exchange(&self, mut stream: impl Read + Write) -> Result<()> {
-        let received = read(&mut stream)?;
+        let received = match read(&mut stream) {
+            Ok(received) => received,
+            // As servers do that are spoken to in TLS and do not speak it.
+            Err(error) => {
+                stream.write_all(b"HTTP/1.0 400 Bad Request\r\n\r\n")?;
+                return Err(error);
+            }
+        };
         lock(&self.received).push(received);
         let answer = lock(&self.answer).clone();
         match answer {
@@ -190,6 +197,7 @@ fn read(stream: &mut impl Read) -> Result<Received> {
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
         stream.read_exact(&mut byte)?;
+        ensure!(byte[0].is_ascii() && byte[0] != 0x16, "that is no HTTP");
         head.extend(byte);
     }
     let head = String::from_utf8(head)?;

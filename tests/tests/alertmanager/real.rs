@@ -39,8 +39,7 @@ struct Alertmanager {
 
 impl Alertmanager {
     fn start(webhook: &Fake) -> Result<Self> {
-        let program = debian::package("prometheus-alertmanager")?;
-        let program = program.join("usr/bin/prometheus-alertmanager");
+        let package = debian::package("prometheus-alertmanager")?;
         let folder = tempfile::tempdir()?;
         let config = folder.path().join("alertmanager.yml");
         let text = format!(
@@ -52,8 +51,12 @@ impl Alertmanager {
         fs::write(&config, text)?;
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let log = File::create(folder.path().join("log"))?;
-        let mut command = Command::new(program);
+        // It looks for its templates below /usr/share, where they are for this process only.
+        let script = r#"mount --bind "$0/usr/share" /usr/share && exec "$0/usr/bin/prometheus-alertmanager" "$@""#;
+        let mut command = Command::new("unshare");
         command
+            .args(["--mount", "sh", "-c", script])
+            .arg(package)
             .arg(format!("--config.file={}", config.display()))
             .arg(format!("--storage.path={}", folder.path().join("data").display()))
             .arg(format!("--web.listen-address={address}"))
