@@ -122,7 +122,7 @@ impl Context<'_> {
             says: rate.says,
             from: rate.from,
             hold: rule.hold,
-            labels: || labels(Created::NAME, "warning", instance, process, []),
+            labels: || labels(Created::NAME, "info", instance, process, []),
             words: || rule.words(process, rate),
         };
         raised.take(said, self.tick);

@@ -34,7 +34,7 @@ pub(super) struct Rate {
 }
 
 impl Created {
-    pub(super) const NAME: &str = "GoroscopeCreationRateHigh";
+    pub(super) const NAME: &str = "GoroscopeGoroutineCreationHigh";
 
     /// Judges the time since `last`, which becomes the present reading.
     pub(super) fn judge(

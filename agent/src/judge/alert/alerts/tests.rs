@@ -126,7 +126,7 @@ fn over(name: &str) -> (Vec<String>, Vec<String>) {
 }
 
 const HIGH: &str = "GoroscopeGoroutinesHigh";
-const RATE: &str = "GoroscopeCreationRateHigh";
+const RATE: &str = "GoroscopeGoroutineCreationHigh";
 
 #[test]
 fn many_goroutines_for_long_enough() {
