@@ -16,6 +16,10 @@ mod stillness;
 mod waiting;
 mod verdict;
 pub mod process;
+#[cfg(test)]
+mod world;
+#[cfg(test)]
+mod tests;
 
 /// What a rule says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,10 +13,12 @@ use crate::model::leak::{Evidence, Verdict};
 /// The evidence must have held for so many points before a suspicion is confirmed.
 const HOLDS: usize = 3;
 /// Points that a rise needs before it says anything.
-const LEAST_POINTS: usize = 5;
+const LEAST_POINTS: usize = 6;
 /// Goroutines that run now and then look like those of a pool that grows. They are judged after
-/// twice as many points, and only while their number grows as fast as it began to.
-const LEAST_POINTS_AT_WORK: usize = 10;
+/// more points, only while their number grows as fast as it began to, and where nearly all of them
+/// wait whenever they are looked at.
+const LEAST_POINTS_AT_WORK: usize = 8;
+const NEARLY_ALL: f64 = 0.95;
 /// A leak is over when less than this part of its goroutines is left.
 const DRAINED: f64 = 0.5;
 
@@ -67,6 +69,9 @@ impl Standing {
         }
         self.peak = self.peak.max(live);
         let drained = (live as f64) < self.peak as f64 * DRAINED;
+        if drained || refuted {
+            self.held = [0; PACES.len()];
+        }
         let held = self.held.iter().copied().max().unwrap_or(0);
         self.verdict = match self.verdict {
             Some(Verdict::Confirmed) if !drained && !refuted => Some(Verdict::Confirmed),
@@ -98,8 +103,8 @@ enum Weight {
 }
 
 fn weigh(pace: &Pace, rise: &Rise, waiting: Waiting) -> Weight {
-    let growth = growth::judge(rise, pace.least_net, LEAST_POINTS);
-    let survivors = survivors::judge(rise);
+    let growth = growth::judge(pace, rise, LEAST_POINTS);
+    let survivors = survivors::judge(rise, pace.few);
     let stillness = stillness::judge(rise);
     if stillness.says == Says::Fine && survivors.says == Says::Fine {
         return Weight::AtWork;
@@ -111,7 +116,8 @@ fn weigh(pace: &Pace, rise: &Rise, waiting: Waiting) -> Weight {
     let stuck = stillness.says == Says::Leak || waiting.for_good;
     let grows_on = rise.0.len() >= LEAST_POINTS_AT_WORK
         && growth.steadiness >= growth::STEADY
-        && survivors.ended == 0;
+        && survivors.ended == 0
+        && waiting.part >= NEARLY_ALL;
     if !stuck && !grows_on {
         return Weight::Unknown;
     }
