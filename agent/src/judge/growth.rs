@@ -32,9 +32,10 @@ pub(super) fn judge(pace: &Pace, rise: &Rise, least_points: usize) -> Growth {
     let per_second = trend::slope(&rise.series()).unwrap_or(0.0);
     let says = if values.len() < least_points {
         Says::Unknown
-    } else if recent(&values, pace.recent) < GOES_ON {
-        Says::Fine
-    } else if trend::certainty(&values) < SURE || trend::drawdown(&values) > net / LARGEST_FALL {
+    } else if recent(&values, pace.recent) < GOES_ON
+        || trend::certainty(&values) < SURE
+        || trend::drawdown(&values) > net / LARGEST_FALL
+    {
         Says::Fine
     } else if net < pace.least_net {
         Says::Unknown

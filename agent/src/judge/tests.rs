@@ -1,5 +1,11 @@
 //! Leaks are found in time, and what looks like one is left in peace.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "made-up numbers are small and positive"
+)]
+
 use super::world::{Life, STUCK, World};
 use crate::model::leak::Verdict;
 

@@ -1,6 +1,12 @@
 //! A made-up process for the judge's tests: goroutines that are born, run, wait and end as they are
 //! told to, on a clock that is told too.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "made-up numbers are small and positive"
+)]
+
 use std::time::Duration;
 
 use super::process::{Judged, ProcessJudge};
