@@ -6,6 +6,7 @@ pub mod toolchain;
 pub mod fixture;
 pub mod process;
 pub mod speaker;
+pub mod rest;
 pub mod http;
 pub mod prometheus;
 pub mod sites;

@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let mut trials = Vec::new();
     for version in VERSIONS {
-        for mode in Mode::ALL {
+        for mode in Mode::USUAL {
             let name = format!("names::go{version}::{mode}");
             trials.push(Trial::test(name.clone(), move || test(&name, version, mode)));
         }
