@@ -12,6 +12,7 @@ pub mod prometheus;
 pub mod sites;
 pub mod agent;
 pub mod poll;
+pub mod table;
 pub mod bpf;
 pub mod elf;
 

@@ -1,22 +1,18 @@
 //! Births and deaths counted by the probes equal what the program itself knows, to the last
 //! goroutine: each way of starting and ending goroutines × Go release × way of building.
 
-use std::{
-    collections::BTreeMap,
-    process::ExitCode,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use goroscope_tests::{
-    agent::Agent,
+    agent::{Agent, Shared},
     fixture::{self, Mode},
     poll, requires,
     sites::{Site, Sum},
     skip,
     speaker::Speaker,
-    toolchain::{Go, VERSIONS},
+    table::Table,
+    toolchain::{Go, NEWEST, VERSIONS},
 };
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -42,13 +38,25 @@ struct Cell {
     mode: Mode,
 }
 
-/// Outcome of each cell, for the table.
-type Table = Arc<Mutex<BTreeMap<(&'static str, Mode), BTreeMap<&'static str, &'static str>>>>;
+impl Cell {
+    fn row(self) -> String {
+        format!("{} {}", self.workload, self.mode)
+    }
+}
+
+/// What all trials share.
+struct Common {
+    agent: Shared,
+    table: Table,
+}
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let table = Table::default();
-    let agent = Arc::new(Mutex::new(None));
+    let rows = WORKLOADS.iter().flat_map(|(workload, _)| {
+        Mode::USUAL.map(|mode| Cell { workload, version: NEWEST, mode }.row())
+    });
+    let table = Table::new("exactly once", rows.collect(), &VERSIONS);
+    let common = Arc::new(Common { agent: Shared::default(), table });
     let mut trials = Vec::new();
     // Release by release, so that neighbours differ in their binary.
     for version in VERSIONS {
@@ -60,55 +68,31 @@ fn main() -> ExitCode {
                 }
                 let cell = Cell { workload, version, mode };
                 let name = format!("{workload}::go{version}::{mode}");
-                let (table, agent) = (Arc::clone(&table), Arc::clone(&agent));
-                trials.push(Trial::test(name.clone(), move || test(cell, &name, &agent, &table)));
+                let common = Arc::clone(&common);
+                trials.push(Trial::test(name.clone(), move || test(cell, &name, &common)));
             }
         }
     }
-    let listed = arguments.list;
     let conclusion = libtest_mimic::run(&arguments, trials);
-    if !listed {
-        show(&table.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-    // Statics are not dropped; the agent must be.
-    drop(agent.lock().unwrap_or_else(PoisonError::into_inner).take());
+    common.table.show();
+    // What is left of the trials holds the agent; it ends with the last of them.
+    drop(common);
     conclusion.exit_code()
 }
 
-fn test(
-    cell: Cell,
-    name: &str,
-    agent: &Mutex<Option<Arc<Agent>>>,
-    table: &Table,
-) -> Result<(), Failed> {
+fn test(cell: Cell, name: &str, common: &Common) -> Result<(), Failed> {
     let needs = requires::kernel()
         .and_then(|()| requires::go(cell.version))
         .and_then(|()| if cell.workload == "cgo" { requires::c_compiler() } else { Ok(()) });
-    let note = |outcome| {
-        let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
-        table.entry((cell.workload, cell.mode)).or_default().insert(cell.version, outcome);
-    };
+    let note = |outcome| common.table.note(&cell.row(), cell.version, outcome);
     if let Err(reason) = needs {
         skip::note(name, &reason);
         note("skip");
         return Ok(());
     }
-    let result = shared(agent).and_then(|agent| count(cell, &agent));
+    let result = common.agent.agent().and_then(|agent| count(cell, &agent));
     note(if result.is_ok() { "ok" } else { "FAIL" });
     result.map_err(|error| format!("{error:#}").into())
-}
-
-/// One agent watches all cells; they are processes of the fixtures' folder.
-fn shared(agent: &Mutex<Option<Arc<Agent>>>) -> Result<Arc<Agent>> {
-    let mut agent = agent.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(agent) = agent.as_ref() {
-        return Ok(Arc::clone(agent));
-    }
-    let glob = fixture::built()?.join("**");
-    let glob = glob.to_str().context("the cache folder's path is not UTF-8")?;
-    let started = Arc::new(Agent::start(&["--exe", glob])?);
-    *agent = Some(Arc::clone(&started));
-    Ok(started)
 }
 
 /// What the agent says of a process.
@@ -214,20 +198,4 @@ fn grown(before: &Seen, after: &Seen) -> Vec<String> {
             )
         })
         .collect()
-}
-
-fn show(table: &BTreeMap<(&'static str, Mode), BTreeMap<&'static str, &'static str>>) {
-    if table.is_empty() {
-        return;
-    }
-    print!("\n{:18}", "exactly once");
-    VERSIONS.iter().for_each(|version| print!("{version:>9}"));
-    println!();
-    for ((workload, mode), row) in table {
-        print!("{:18}", format!("{workload} {mode}"));
-        for version in VERSIONS {
-            print!("{:>9}", row.get(version).copied().unwrap_or("-"));
-        }
-        println!();
-    }
 }
