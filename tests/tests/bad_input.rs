@@ -17,7 +17,9 @@ use goroscope_tests::{
     fixture::{self, Mode},
     poll,
     process::Guard,
-    requires, skip, skip_unless,
+    requires,
+    sites::Sum,
+    skip, skip_unless,
     speaker::Speaker,
     toolchain::{Go, NEWEST},
     workspace,
@@ -33,18 +35,22 @@ fn healthy() -> Result<Speaker> {
     Speaker::start(&fixture::build("workloads", &go()?, Mode::Normal)?, &["churn"])
 }
 
-/// It is watched, and counted exactly.
+/// It is watched: its runtime is read, and the probes count exactly.
 fn is_watched(agent: &Agent, target: &mut Speaker) -> Result<()> {
     let pid = target.pid();
+    agent.wait_read(pid)?;
     agent.wait_probed(pid)?;
-    let text = pid.to_string();
-    let created =
-        || agent.scrape()?.count("goroscope_goroutines_created_total", &[("pid", text.as_str())]);
-    let before = created()?;
+    let users = || Ok::<_, anyhow::Error>(Sum::of(&agent.sites(pid)?, |site| !site.system));
+    let before = users()?;
     let report = target.work()?;
+    let expected = Sum { created: report.created, exited: report.exited };
     poll::until("the healthy program is counted", Duration::from_secs(3), || {
-        Ok((created()? >= before + report.created).then_some(()))
-    })
+        Ok((users()?.since(before) == expected).then_some(()))
+    })?;
+    let known = agent.process(pid)?.context("the agent does not list it")?;
+    let live = known.goroutines;
+    ensure!(live == Some(report.num_goroutine), "{live:?} live, not {}", report.num_goroutine);
+    Ok(())
 }
 
 /// Runs a command to its end; one that does not end by itself is killed.

@@ -1,5 +1,6 @@
-//! Births and deaths counted by the probes equal what the program itself knows, to the last
-//! goroutine: each way of starting and ending goroutines × Go release × way of building.
+//! Births and deaths counted by the probes equal what the program itself knows, and what its runtime
+//! counts, to the last goroutine: each way of starting and ending goroutines × Go release × way of
+//! building.
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
@@ -97,8 +98,12 @@ fn test(cell: Cell, name: &str, common: &Common) -> Result<(), Failed> {
 
 /// What the agent says of a process.
 struct Seen {
-    total: Sum,
+    /// By the runtime's own records, since the process started.
+    runtime: Sum,
+    /// By the probes, since they were attached.
     sites: Vec<Site>,
+    /// How far the two are apart: births, deaths.
+    drift: [f64; 2],
     lost: u64,
 }
 
@@ -107,12 +112,17 @@ impl Seen {
         let scrape = agent.scrape()?;
         let text = pid.to_string();
         let labels = [("pid", text.as_str())];
+        let drift = |event| {
+            let labels = [("pid", text.as_str()), ("event", event)];
+            scrape.value("goroscope_count_drift_goroutines", &labels)
+        };
         Ok(Self {
-            total: Sum {
+            runtime: Sum {
                 created: scrape.count("goroscope_goroutines_created_total", &labels)?,
                 exited: scrape.count("goroscope_goroutines_exited_total", &labels)?,
             },
             sites: agent.sites(pid)?,
+            drift: [drift("created")?, drift("exited")?],
             lost: scrape.count("goroscope_site_events_lost_total", &labels)?
                 + scrape
                     .series("goroscope_events_lost_total", &[])
@@ -123,6 +133,11 @@ impl Seen {
 
     fn users(&self) -> Sum {
         Sum::of(&self.sites, |site| !site.system)
+    }
+
+    /// The program's goroutines, at the last look at all of them.
+    fn live(&self) -> u64 {
+        self.sites.iter().filter(|site| !site.system).map(|site| site.live).sum()
     }
 }
 
@@ -138,6 +153,7 @@ fn count(cell: Cell, agent: &Agent) -> Result<()> {
     let path = fixture::build(program, &go, cell.mode)?;
     let mut target = Speaker::start(&path, &arguments)?;
     let pid = target.pid();
+    agent.wait_read(pid)?;
     let known = agent.wait_probed(pid)?;
     let version = known.go_version.unwrap_or_default();
     ensure!(version == go.to_string(), "the agent takes {go} for {version:?}");
@@ -147,9 +163,10 @@ fn count(cell: Cell, agent: &Agent) -> Result<()> {
     let expected = Sum { created: report.created, exited: report.exited };
     // The agent may serve a snapshot that is a moment old.
     let mut last = None;
-    let settled = poll::until("the counts settle", Duration::from_secs(3), || {
+    let settled = poll::until("the counts settle", Duration::from_secs(5), || {
         let seen = Seen::of(agent, pid)?;
-        let equal = seen.users().since(before.users()) == expected;
+        let equal =
+            seen.users().since(before.users()) == expected && seen.live() == report.num_goroutine;
         last = Some(seen);
         Ok(equal.then_some(()))
     });
@@ -157,23 +174,24 @@ fn count(cell: Cell, agent: &Agent) -> Result<()> {
     let after = Seen::of(agent, pid).or_else(|error| last.ok_or(error))?;
     let users = after.users().since(before.users());
     ensure!(
-        settled.is_ok() && users == expected,
+        users == expected,
         "the program says {expected:?}, the probes {users:?}; {:#?}",
         grown(&before, &after)
     );
-    let total = after.total.since(before.total);
+    let live = after.live();
+    ensure!(live == report.num_goroutine, "{live} live, not {}", report.num_goroutine);
+    settled?;
+    let runtime = after.runtime.since(before.runtime);
     let all = Sum::of(&after.sites, |_| true).since(Sum::of(&before.sites, |_| true));
-    ensure!(total == all, "totals {total:?}, over all sites {all:?}");
+    ensure!(runtime == all, "the runtime counted {runtime:?}, the probes {all:?} in all sites");
+    ensure!(after.drift == [0.0; 2], "the probes drift off: {:?}", after.drift);
     if let (Some(first), Some(last)) = (report.runtime_created_before, report.runtime_created_after)
     {
         let own = last - first;
-        ensure!(total.created == own, "the runtime created {own}, the probes {total:?}");
+        ensure!(all.created == own, "the runtime created {own}, the probes saw {all:?}");
+        let served = after.runtime.created;
+        ensure!(served == last, "the runtime created {last} since it started, served is {served}");
     }
-    let live: u64 = after.sites.iter().filter(|site| !site.system).map(|site| site.live).sum();
-    let before_live: u64 =
-        before.sites.iter().filter(|site| !site.system).map(|site| site.live).sum();
-    let grown = report.created - report.exited;
-    ensure!(live == before_live + grown, "{live} live, were {before_live}, grown by {grown}");
     ensure!(after.lost == before.lost, "{} events were lost", after.lost - before.lost);
     target.quit()?;
     Ok(())
