@@ -10,7 +10,7 @@ use clap_complete::Shell;
 
 use super::{
     config::{MaxProcesses, MaxSites, TopSites},
-    value::{Interval, LogFormat, Output, PidValue, Probes, Text},
+    value::{Interval, LogFormat, Output, PidValue, Probes, Share, Text},
 };
 
 /// Watches the Go processes of this host from outside: goroutines by creation site, and how long
@@ -163,6 +163,19 @@ pub(super) struct DaemonArgs {
     /// Whether to attach uprobes [default: auto]
     #[arg(long, value_name = "MODE", env = "GOROSCOPE_PROBES", hide_env_values = true)]
     pub(super) probes: Option<Probes>,
+    /// With --probes auto: share of one core that the uprobes may cost a process; over it they are
+    /// taken off, and come back when it can be afforded [default: 1%]
+    #[arg(long, value_name = "SHARE", env = "GOROSCOPE_PROBE_BUDGET", hide_env_values = true)]
+    pub(super) probe_budget: Option<Share>,
+    /// Share of one core that the agent may use to look at every goroutine of the watched
+    /// processes; the more there are, the rarer it does [default: 1%]
+    #[arg(
+        long,
+        value_name = "SHARE",
+        env = "GOROSCOPE_GOROUTINE_SCAN_BUDGET",
+        hide_env_values = true
+    )]
+    pub(super) goroutine_scan_budget: Option<Share>,
     /// Creation sites of a process with series of their own; the rest is summed up as "other"
     /// [default: 50]
     #[arg(long, value_name = "K", env = "GOROSCOPE_TOP_SITES", hide_env_values = true)]

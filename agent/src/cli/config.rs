@@ -15,7 +15,7 @@ use serde::{
 
 use super::{
     failure::Failure,
-    value::{Interval, LogFormat, Output, PidValue, Probes, Text, Within},
+    value::{Interval, LogFormat, Output, PidValue, Probes, Share, Text, Within},
 };
 
 /// A file that is larger than this is no configuration.
@@ -43,6 +43,10 @@ pub(super) struct Config {
     pub(super) listen: Vec<Text>,
     #[serde(deserialize_with = "one")]
     pub(super) probes: Option<Probes>,
+    #[serde(deserialize_with = "one")]
+    pub(super) probe_budget: Option<Share>,
+    #[serde(deserialize_with = "one")]
+    pub(super) goroutine_scan_budget: Option<Share>,
     #[serde(deserialize_with = "one")]
     pub(super) top_sites: Option<TopSites>,
     #[serde(deserialize_with = "one")]

@@ -1,25 +1,36 @@
 //! `goroscope ps`
 
 use std::{
+    collections::HashMap,
+    fs::File,
     io::{self, Write as _},
     process::ExitCode,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
 };
 
 use super::{failure::Failure, value::Output};
 use crate::{
     discover::{
         error::DiscoverError,
+        identity::Pid,
         proc_fs::ProcFs,
         scan::{Candidate, scan},
         selection::Selection,
     },
     doctor::{self, Host, Verdict},
-    inspect::{self, Binary, InspectError},
+    inspect::{
+        Binary, InspectError,
+        cache::{Cache, FileKey},
+    },
     model::{
         json::ProcessJson,
         process::{BinaryFacts, Process},
-        watch::Watch,
+        watch::{Watch, Watches},
     },
+    read::{RuntimeFacts, load_bias},
+    run::reading::{Facts, Reading},
     show::{
         escape::{NAME_LIMIT, PATH_LIMIT, escape, escape_json},
         table::{Align, Table, terminal_width},
@@ -86,6 +97,7 @@ impl Listing {
     ) -> Self {
         let mut listing = Self::default();
         let refusal = probe_refusal(&Host::this());
+        let mut binaries = Binaries::default();
         for error in failures {
             listing.leave_out(selection, error);
         }
@@ -98,7 +110,7 @@ impl Listing {
                     continue;
                 }
             };
-            let inspected = inspect::inspect(file);
+            let inspected = binaries.inspect(file);
             // Its id may be another's by now, whose executable was opened then.
             if procfs.is_gone(candidate.id) {
                 let path = procfs.root().join(pid.to_string());
@@ -106,15 +118,26 @@ impl Listing {
                 continue;
             }
             match inspected {
-                Ok(binary) => {
-                    let probes = probes(refusal.as_deref(), &binary);
+                Ok((binary, runtime_facts)) => {
+                    let mut reading = read(procfs, pid, &binary, runtime_facts);
+                    let runtime = reading.read(pid).filter(|_| !procfs.is_gone(candidate.id));
+                    let watch = Watches {
+                        runtime: reading.watch(),
+                        probes: probes(refusal.as_deref(), &binary),
+                    };
                     let facts = BinaryFacts::from(&binary.facts);
-                    listing.processes.push(process(procfs, candidate, Some(facts), probes));
+                    let known = Process {
+                        binary: Some(facts),
+                        runtime,
+                        ..process(procfs, candidate, watch)
+                    };
+                    listing.processes.push(known);
                 }
                 // A Go program that cannot be understood is shown, with the reason.
                 Err(error) if error.is_about_go() => {
-                    let probes = Watch::Failed(error.to_string());
-                    listing.processes.push(process(procfs, candidate, None, probes));
+                    let failed = || Watch::Failed(error.to_string());
+                    let watch = Watches { runtime: failed(), probes: failed() };
+                    listing.processes.push(process(procfs, candidate, watch));
                 }
                 Err(error) if selection.names(pid) => {
                     listing.refused.push(not_inspected(&candidate, &error));
@@ -193,29 +216,56 @@ fn probes(refusal: Option<&str>, binary: &Binary) -> Watch {
     }
 }
 
-fn process(
-    procfs: &ProcFs,
-    candidate: Candidate,
-    binary: Option<BinaryFacts>,
-    probes: Watch,
-) -> Process {
+/// Binaries that were looked into, and what is known of the runtime in each: processes of one
+/// binary share it.
+#[derive(Default)]
+struct Binaries {
+    cache: Cache,
+    runtimes: HashMap<FileKey, Facts>,
+}
+
+impl Binaries {
+    fn inspect(&mut self, file: File) -> Result<(Arc<Binary>, Facts), InspectError> {
+        let key = file.metadata().ok().map(|metadata| FileKey::of(&metadata));
+        let binary = self.cache.inspect(file)?;
+        let facts = || RuntimeFacts::of(&binary).map(Arc::new);
+        let facts = match key {
+            Some(key) => self.runtimes.entry(key).or_insert_with(facts).clone(),
+            None => facts(),
+        };
+        Ok((binary, facts))
+    }
+}
+
+/// How long a process may take whose runtime has only just begun.
+const STARTING: Duration = Duration::from_millis(300);
+
+/// Opens the runtime of a process.
+fn read(procfs: &ProcFs, pid: Pid, binary: &Arc<Binary>, facts: Facts) -> Reading {
+    let mut reading = Reading::new();
+    let deadline = Instant::now() + STARTING;
+    while let Some(due) = reading.due().filter(|due| *due < deadline) {
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+        let bias = load_bias(procfs, pid, binary);
+        reading.open(procfs, pid, binary, facts.clone(), bias);
+    }
+    reading
+}
+
+fn process(procfs: &ProcFs, candidate: Candidate, watch: Watches) -> Process {
     Process {
         id: candidate.id,
         started_at: procfs.started_at(candidate.id.start).unwrap_or_default(),
         exe: candidate.exe.path.to_string_lossy().into_owned(),
         comm: candidate.comm,
-        binary,
+        binary: None,
         threads: Some(candidate.threads),
-        goroutines: None,
-        counts: None,
+        runtime: None,
+        probed: None,
         sites: Vec::new(),
-        site_losses: 0,
         sched: None,
-        runtime: Watch::Off,
-        probes,
+        watch,
         origin: procfs.origin(candidate.id.pid),
-        probe_hits: 0,
-        probes_attached: 0,
     }
 }
 
@@ -225,7 +275,9 @@ fn table(processes: &[Process]) -> Table {
         ("GO", Align::Left),
         ("ARCH", Align::Left),
         ("GOROUTINES", Align::Right),
+        ("CREATED", Align::Right),
         ("THREADS", Align::Right),
+        ("RUNTIME", Align::Left),
         ("PROBES", Align::Left),
         ("UNIT/CONTAINER", Align::Left),
         ("EXE", Align::Left),
@@ -241,9 +293,11 @@ fn table(processes: &[Process]) -> Table {
             process.id.pid.to_string(),
             name(version),
             name(binary.map_or("-", |binary| &binary.arch)),
-            number(process.goroutines),
+            number(process.goroutines()),
+            number(process.created()),
             number(process.threads),
-            name(process.probes.as_str()),
+            name(process.watch.runtime.as_str()),
+            name(process.watch.probes.as_str()),
             name(whose(process)),
             escape(&process.exe, PATH_LIMIT),
         ]);
@@ -263,11 +317,14 @@ fn whose(process: &Process) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::discover::{
-        executable::Exe,
-        identity::{Pid, ProcessId, StartTime},
-        origin::Origin,
-        selection::Criteria,
+    use crate::{
+        discover::{
+            executable::Exe,
+            identity::{ProcessId, StartTime},
+            origin::Origin,
+            selection::Criteria,
+        },
+        model::runtime::{Counts, Runtime},
     };
 
     fn sample(pid: u32) -> Process {
@@ -282,16 +339,15 @@ mod tests {
                 ..BinaryFacts::default()
             }),
             threads: Some(7),
-            goroutines: None,
-            counts: None,
+            runtime: Some(Runtime {
+                counts: Counts { live: 12, created: 3400, ..Counts::default() },
+                ..Runtime::default()
+            }),
+            probed: None,
             sites: Vec::new(),
-            site_losses: 0,
             sched: None,
-            runtime: Watch::Off,
-            probes: Watch::Ok,
+            watch: Watches { runtime: Watch::Ok, probes: Watch::Ok },
             origin: Origin { container_id: Some("0123456789abcdef".into()), ..Origin::default() },
-            probe_hits: 0,
-            probes_attached: 0,
         }
     }
 
@@ -299,8 +355,9 @@ mod tests {
     fn a_row() {
         assert_eq!(
             table(&[sample(42)]).render(None),
-            "PID  GO      ARCH   GOROUTINES  THREADS  PROBES  UNIT/CONTAINER  EXE\n \
-             42  1.26.6  amd64           -        7  ok      0123456789ab    /opt/\\u{1b}[31mapp\n"
+            "PID  GO      ARCH   GOROUTINES  CREATED  THREADS  RUNTIME  PROBES  UNIT/CONTAINER  EXE\n \
+             42  1.26.6  amd64          12     3400        7  ok       ok      0123456789ab    \
+             /opt/\\u{1b}[31mapp\n"
         );
     }
 

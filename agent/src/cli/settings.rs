@@ -15,6 +15,8 @@ use crate::{
 const DEFAULT_LISTEN: &str = "127.0.0.1:4676";
 const DEFAULT_TOP_SITES: u32 = 50;
 const DEFAULT_SCAN_INTERVAL: std::time::Duration = std::time::Duration::from_secs(10);
+/// Of one core.
+const DEFAULT_SHARE: f64 = 0.01;
 
 /// How the log is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +86,14 @@ pub(super) fn agent(
         top_sites: usize::try_from(top).unwrap_or(usize::MAX),
         limits,
         scan_interval: interval.map_or(DEFAULT_SCAN_INTERVAL, |interval| interval.0),
+        goroutine_scan_budget: daemon
+            .goroutine_scan_budget
+            .or(config.goroutine_scan_budget)
+            .map_or(DEFAULT_SHARE, |share| share.0),
+        probe_budget: daemon
+            .probe_budget
+            .or(config.probe_budget)
+            .map_or(DEFAULT_SHARE, |share| share.0),
         kernel_diagnostics,
     })
 }
@@ -108,7 +118,7 @@ mod tests {
     use crate::{
         cli::{
             args::{Cli, Command},
-            value::{Interval, Within},
+            value::{Interval, Share, Within},
         },
         discover::identity::Pid,
         run::settings::ProbesMode,
@@ -129,6 +139,7 @@ mod tests {
         assert_eq!(settings.probes, ProbesMode::Auto);
         assert_eq!((settings.top_sites, settings.limits), (50, Limits::default()));
         assert_eq!(settings.scan_interval.as_secs(), 10);
+        assert_eq!((settings.probe_budget, settings.goroutine_scan_budget), (0.01, 0.01));
         assert_eq!(settings.selection.only_pids(), None);
     }
 
@@ -143,6 +154,8 @@ mod tests {
             max_processes: Some(Within(8)),
             max_sites: Some(Within(9)),
             scan_interval: Some(Interval(std::time::Duration::from_secs(1))),
+            probe_budget: Some(Share(0.02)),
+            goroutine_scan_budget: Some(Share(0.03)),
             ..Config::default()
         };
         let from_file = settings(&[], &config);
@@ -151,6 +164,7 @@ mod tests {
         assert_eq!(from_file.probes, ProbesMode::Off);
         assert_eq!((from_file.limits.processes, from_file.limits.sites), (8, 9));
         assert_eq!((from_file.top_sites, from_file.scan_interval.as_secs()), (7, 1));
+        assert_eq!((from_file.probe_budget, from_file.goroutine_scan_budget), (0.02, 0.03));
         let line =
             ["--pid", "6", "--listen", "unix:/line", "--probes", "always", "--top-sites", "3"];
         let from_line = settings(&line, &config);

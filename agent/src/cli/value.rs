@@ -47,6 +47,22 @@ impl FromStr for Interval {
     }
 }
 
+/// A share of one core: `1%`, `0.5%`; a bare number means percent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Share(pub(super) f64);
+
+impl FromStr for Share {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = text.strip_suffix('%').unwrap_or(text).trim();
+        match number.parse::<f64>() {
+            Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(Self(percent / 100.0)),
+            _ => Err("a share of one core from 0% to 100% is needed, as 1% or 0.5%".to_owned()),
+        }
+    }
+}
+
 /// Text that is taken as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Text(pub(super) String);
@@ -153,6 +169,18 @@ mod tests {
         }
         for text in ["0", "-5s", "99ms", "2h", "soon", "", "NaN", "1e300", "10 parsecs"] {
             assert!(text.parse::<Interval>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn shares() {
+        for (text, share) in
+            [("1%", 0.01), ("1", 0.01), ("0.5 %", 0.005), ("0", 0.0), ("100%", 1.0)]
+        {
+            assert_eq!(text.parse(), Ok(Share(share)), "{text}");
+        }
+        for text in ["", "%", "-1%", "101%", "NaN", "inf", "half"] {
+            assert!(text.parse::<Share>().is_err(), "{text}");
         }
     }
 

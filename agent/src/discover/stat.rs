@@ -26,6 +26,9 @@ pub struct Stat {
     pub threads: u64,
     /// When it started.
     pub start: StartTime,
+    /// Where its stack began when the program that it runs was loaded: another after each exec,
+    /// where the kernel lays out addresses at random. 0 or 1 where that is not ours to know.
+    pub stack_start: u64,
 }
 
 impl Stat {
@@ -55,6 +58,7 @@ impl Stat {
             flags: field(9).and_then(parse).ok_or("its flags (field 9) are no number")?,
             threads: field(20).and_then(parse).ok_or("its threads (field 20) are no number")?,
             start: StartTime(field(22).and_then(parse).ok_or("its start (field 22) is no number")?),
+            stack_start: field(28).and_then(parse).unwrap_or(0),
         })
     }
 

@@ -1,5 +1,7 @@
 //! Processes and sites as JSON: what `ps --output json` prints and the HTTP API answers.
 
+use std::{collections::BTreeMap, time::Duration};
+
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
@@ -37,7 +39,7 @@ pub struct ProcessJson<'a> {
     pub threads: Option<u64>,
     /// Live user goroutines.
     pub goroutines: Option<u64>,
-    /// Goroutines born.
+    /// Goroutines created since the process started.
     pub created_total: Option<u64>,
     /// How well it can be watched.
     pub watch: WatchJson<'a>,
@@ -78,7 +80,7 @@ pub struct OriginJson<'a> {
 }
 
 /// One creation site. The sum of the sites that are not told apart has `null` names.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SiteJson<'a> {
     /// Function with the `go` statement.
     pub created_by: Option<&'a str>,
@@ -98,6 +100,12 @@ pub struct SiteJson<'a> {
     pub exited: u64,
     /// The runtime's own, not the program's.
     pub system: bool,
+    /// What they do or wait for, in the runtime's own words, with how many do.
+    pub doing: BTreeMap<&'a str, u64>,
+    /// Bytes of their stacks.
+    pub stack_bytes: u64,
+    /// How long the one that waits longest has waited, where the runtime has noted it.
+    pub longest_wait_seconds: Option<f64>,
 }
 
 impl<'a> From<&'a Process> for ProcessJson<'a> {
@@ -116,9 +124,12 @@ impl<'a> From<&'a Process> for ProcessJson<'a> {
             pie: binary.map(|binary| binary.pie),
             dwarf: binary.map(|binary| binary.dwarf),
             threads: process.threads,
-            goroutines: process.goroutines,
-            created_total: process.counts.map(|counts| counts.created),
-            watch: WatchJson { runtime: process.runtime.as_str(), probes: process.probes.as_str() },
+            goroutines: process.goroutines(),
+            created_total: process.created(),
+            watch: WatchJson {
+                runtime: process.watch.runtime.as_str(),
+                probes: process.watch.probes.as_str(),
+            },
             origin: OriginJson::from(&process.origin),
         }
     }
@@ -150,6 +161,12 @@ impl<'a> From<&'a Site> for SiteJson<'a> {
             created: site.created,
             exited: site.exited,
             system: site.system,
+            doing: site.held.doing.iter().map(|(what, count)| (&**what, *count)).collect(),
+            stack_bytes: site.held.stack_bytes,
+            longest_wait_seconds: site
+                .held
+                .longest_wait_nanoseconds
+                .map(|wait| Duration::from_nanos(wait).as_secs_f64()),
         }
     }
 }
@@ -171,9 +188,10 @@ mod tests {
     use crate::{
         discover::identity::{Pid, ProcessId, StartTime},
         model::{
-            process::{BinaryFacts, Counts},
-            site::SiteName,
-            watch::Watch,
+            process::BinaryFacts,
+            runtime::{Counts, Runtime},
+            site::{Held, SiteName},
+            watch::{Watch, Watches},
         },
     };
 
@@ -193,16 +211,18 @@ mod tests {
                 dwarf: false,
             }),
             threads: Some(9),
-            goroutines: None,
-            counts: Some(Counts { created: 5, exited: 3 }),
+            runtime: Some(Runtime {
+                counts: Counts { live: 2, created: 5, exited: 1, ..Counts::default() },
+                ..Runtime::default()
+            }),
+            probed: None,
             sites: Vec::new(),
-            site_losses: 0,
             sched: None,
-            runtime: Watch::Failed("no symbols".to_owned()),
-            probes: Watch::Ok,
+            watch: Watches {
+                runtime: Watch::Partly("no statistics".to_owned()),
+                probes: Watch::Off,
+            },
             origin: Origin { unit: Some("api.service".to_owned()), ..Origin::default() },
-            probe_hits: 8,
-            probes_attached: 2,
         }
     }
 
@@ -214,8 +234,8 @@ mod tests {
                 "pid": 7, "start_time": "2026-01-01T00:00:00.250Z", "exe": "/usr/bin/api",
                 "comm": "api", "go_version": "go1.26.6", "module": "example.org/api",
                 "build_id": null, "arch": "amd64", "stripped": true, "pie": false, "dwarf": false,
-                "threads": 9, "goroutines": null, "created_total": 5,
-                "watch": {"runtime": "no symbols", "probes": "ok"},
+                "threads": 9, "goroutines": 2, "created_total": 5,
+                "watch": {"runtime": "no statistics", "probes": "off"},
                 "origin": {"unit": "api.service"},
             })
         );
@@ -223,9 +243,11 @@ mod tests {
 
     #[test]
     fn of_an_unread_binary_nothing_is_claimed() {
-        let unread = Process { binary: None, counts: None, ..process() };
+        let unread = Process { binary: None, runtime: None, ..process() };
         let json = to_value(ProcessJson::from(&unread)).unwrap();
-        for field in ["go_version", "arch", "stripped", "pie", "dwarf", "created_total"] {
+        for field in
+            ["go_version", "arch", "stripped", "pie", "dwarf", "goroutines", "created_total"]
+        {
             assert_eq!(json.get(field), Some(&Value::Null), "{field}");
         }
     }
@@ -238,13 +260,19 @@ mod tests {
             line: 12,
             start: "main.handle".to_owned(),
         };
-        let site = Site { name: Some(name), live: 1, created: 3, exited: 2, system: false };
+        let held = Held {
+            doing: vec![("chan receive".into(), 1)],
+            stack_bytes: 8192,
+            longest_wait_nanoseconds: Some(2_500_000_000),
+        };
+        let site = Site { name: Some(name), live: 1, created: 3, exited: 2, system: false, held };
         assert_eq!(
             to_value(SiteJson::from(&site)).unwrap(),
             json!({
                 "created_by": "main.serve", "location": "main.go:12", "file": "/src/main.go",
                 "line": 12, "start": "main.handle", "live": 1, "created": 3, "exited": 2,
-                "system": false,
+                "system": false, "doing": {"chan receive": 1}, "stack_bytes": 8192,
+                "longest_wait_seconds": 2.5,
             })
         );
         let rest = to_value(SiteJson::from(&Site { name: None, ..site })).unwrap();

@@ -2,7 +2,9 @@
 
 pub mod delay;
 pub mod json;
+pub mod probed;
 pub mod process;
+pub mod runtime;
 pub mod site;
 pub mod snapshot;
 pub mod top;

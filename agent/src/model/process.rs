@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use super::{
     delay::DelayHistogram,
+    probed::Probed,
+    runtime::Runtime,
     site::Site,
-    watch::{Status, Watch},
+    watch::{Status, Watches},
 };
 pub use crate::discover::origin::Origin;
 use crate::{discover::identity::ProcessId, inspect::Facts};
@@ -26,15 +28,6 @@ pub struct Sched {
     pub delay: DelayHistogram,
     /// Their switches.
     pub switches: Switches,
-}
-
-/// Births and deaths.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Goroutines born.
-    pub created: u64,
-    /// Goroutines that ended.
-    pub exited: u64,
 }
 
 /// What the file that a process runs says of itself.
@@ -85,26 +78,18 @@ pub struct Process {
     pub binary: Option<BinaryFacts>,
     /// Number of OS threads.
     pub threads: Option<u64>,
-    /// Live user goroutines, by the runtime's own records.
-    pub goroutines: Option<u64>,
-    /// Births and deaths; since the probes came.
-    pub counts: Option<Counts>,
+    /// What its runtime says of itself; `None` where that cannot be read.
+    pub runtime: Option<Runtime>,
+    /// What the probes counted; `None` where none were ever attached.
+    pub probed: Option<Probed>,
     /// Creation sites, the largest first, bounded; the rest last, without a name.
     pub sites: Vec<Site>,
-    /// Births and deaths that are in `counts` but in no site, because a table was full.
-    pub site_losses: u64,
     /// The scheduler's view; `None` where the scheduler is not traced.
     pub sched: Option<Sched>,
-    /// Can the runtime's memory be read?
-    pub runtime: Watch,
-    /// Are the uprobes attached?
-    pub probes: Watch,
+    /// How well it can be watched, in each way.
+    pub watch: Watches,
     /// Names.
     pub origin: Origin,
-    /// Uprobe hits so far.
-    pub probe_hits: u64,
-    /// Number of uprobes attached for it (shared with the other processes of its binary).
-    pub probes_attached: u64,
 }
 
 impl Process {
@@ -114,18 +99,22 @@ impl Process {
         self.exe.rsplit('/').next().unwrap_or(&self.exe)
     }
 
+    /// Live user goroutines, by the runtime's own records.
+    #[must_use]
+    pub fn goroutines(&self) -> Option<u64> {
+        self.runtime.as_ref().map(|runtime| runtime.counts.live)
+    }
+
+    /// Goroutines created since the process started, by the runtime's own records.
+    #[must_use]
+    pub fn created(&self) -> Option<u64> {
+        self.runtime.as_ref().map(|runtime| runtime.counts.created)
+    }
+
     /// One word for how well it is watched.
     #[must_use]
     pub fn status(&self) -> Status {
-        let failed = |watch: &Watch| matches!(watch, Watch::Failed(_));
-        let works = |watch: &Watch| *watch == Watch::Ok;
-        if !failed(&self.runtime) && !failed(&self.probes) {
-            Status::Active
-        } else if works(&self.runtime) || works(&self.probes) {
-            Status::Degraded
-        } else {
-            Status::Failed
-        }
+        self.watch.status()
     }
 }
 

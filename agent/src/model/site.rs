@@ -1,5 +1,7 @@
 //! A creation site: where in a program goroutines are started, and what they run.
 
+use std::sync::Arc;
+
 /// Names a creation site within a process.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SiteName {
@@ -27,7 +29,8 @@ impl SiteName {
 pub struct Site {
     /// Which site; `None` for the rest of the sites of a process, summed up.
     pub name: Option<SiteName>,
-    /// Goroutines alive that were born there.
+    /// Goroutines alive that were born there: by the runtime's table, where that is read; else
+    /// what the probes counted.
     pub live: u64,
     /// Goroutines born there while the probes were attached.
     pub created: u64,
@@ -35,4 +38,19 @@ pub struct Site {
     pub exited: u64,
     /// The runtime's own goroutines (garbage collector and the like), not the program's.
     pub system: bool,
+    /// What its goroutines do, by the runtime's table.
+    pub held: Held,
+}
+
+/// What the goroutines of a site do, and what they hold; empty where the runtime's table is not
+/// read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// How many are in which state, or wait for what, by the runtime's own words; the most first.
+    pub doing: Vec<(Arc<str>, u64)>,
+    /// Bytes of their stacks.
+    pub stack_bytes: u64,
+    /// How long the one that waits longest has waited, in nanoseconds; `None` where the runtime
+    /// has not noted it of any (it does so when it collects garbage).
+    pub longest_wait_nanoseconds: Option<u64>,
 }

@@ -80,7 +80,7 @@ mod tests {
             live,
             created,
             exited: created - live,
-            system: false,
+            ..Site::default()
         }
     }
 

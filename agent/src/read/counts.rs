@@ -114,14 +114,25 @@ pub(super) fn read(
     extra_seen: u64,
 ) -> Result<Counts, ReadError> {
     let mut last = reading(memory, layout, at)?;
+    let mut created = last.counts(extra_seen).created;
     for _ in 1..MAX_ATTEMPTS {
         let again = reading(memory, layout, at)?;
+        let counts = again.counts(extra_seen);
         if again == last {
-            return Ok(Counts { settled: true, ..again.counts(extra_seen) });
+            return Ok(Counts { settled: true, ..counts });
         }
+        created = created.min(counts.created);
         last = again;
     }
-    Ok(last.counts(extra_seen))
+    // A processor that takes numbers just now looks as if it had given them out. That lasts for an
+    // instant, so that the least of several readings is without it.
+    let counts = last.counts(extra_seen);
+    Ok(Counts {
+        created,
+        live: counts.live.min(created),
+        exited: counts.exited.min(created.saturating_sub(counts.live)),
+        ..counts
+    })
 }
 
 /// Reads the words once.

@@ -65,6 +65,16 @@ pub struct ScanReport {
     pub extra: u64,
 }
 
+impl ScanReport {
+    /// Adds what a further part of the table had, whose records are counted already.
+    pub(super) fn add(&mut self, part: &Self) {
+        self.live += part.live;
+        self.torn += part.torn;
+        self.unreadable += part.unreadable;
+        self.extra += part.extra;
+    }
+}
+
 /// Reads how many records the table has.
 ///
 /// # Errors

@@ -26,6 +26,17 @@ const MAX_STARTS: usize = 65_536;
 /// Tells the full name of the function that begins at an address; `None` where none does.
 pub type FunctionNames = dyn Fn(FileAddress) -> Option<String> + Send + Sync;
 
+/// Records that one step of a scan looks at: about 10 ms of work.
+const STEP: u64 = 32_768;
+
+/// A scan that is not done yet.
+#[derive(Clone, Copy, Debug)]
+pub struct PartialScan {
+    /// Index of the first record that was not looked at.
+    next: u64,
+    report: ScanReport,
+}
+
 /// The runtime of one process.
 pub struct RuntimeReader<M> {
     memory: M,
@@ -148,7 +159,35 @@ impl<M: Memory> RuntimeReader<M> {
         buffer: &mut ScanBuffer,
         visit: &mut dyn FnMut(&Goroutine),
     ) -> Result<ScanReport, ReadError> {
-        let length = goroutine_table::length(&self.memory, self.table)?;
+        let mut scan = self.begin_scan()?;
+        loop {
+            if let Some(report) = self.go_on(&mut scan, buffer, visit)? {
+                return Ok(report);
+            }
+        }
+    }
+
+    /// Begins a scan that is done in steps, for those who have other work in between.
+    ///
+    /// # Errors
+    /// [`ReadError::NotStarted`], [`ReadError::Memory`], [`ReadError::Implausible`].
+    pub fn begin_scan(&self) -> Result<PartialScan, ReadError> {
+        let records = goroutine_table::length(&self.memory, self.table)?;
+        Ok(PartialScan { next: 0, report: ScanReport { records, ..ScanReport::default() } })
+    }
+
+    /// Shows `visit` the next goroutines: those of [`STEP`] records. Gives the report when the
+    /// last were among them.
+    ///
+    /// # Errors
+    /// As [`RuntimeReader::scan`].
+    pub fn go_on(
+        &mut self,
+        scan: &mut PartialScan,
+        buffer: &mut ScanBuffer,
+        visit: &mut dyn FnMut(&Goroutine),
+    ) -> Result<Option<ScanReport>, ReadError> {
+        let end = scan.next.saturating_add(STEP).min(scan.report.records);
         let reasons = self.wait_reasons.as_ref().ok();
         let starts = &mut self.starts;
         let mut start = |at| starts.of(at).unwrap_or(Start::User);
@@ -158,16 +197,21 @@ impl<M: Memory> RuntimeReader<M> {
             finalizer_wait: reasons.and_then(|reasons| reasons.number("finalizer wait")),
             start: &mut start,
         };
-        let report = goroutine_table::scan(
+        let step = goroutine_table::scan(
             &self.memory,
             self.table,
-            0..length,
+            scan.next..end,
             &mut decoder,
             buffer,
             visit,
         )?;
-        self.extra_seen = report.extra;
-        Ok(report)
+        scan.next = end;
+        scan.report.add(&step);
+        if end < scan.report.records {
+            return Ok(None);
+        }
+        self.extra_seen = scan.report.extra;
+        Ok(Some(scan.report))
     }
 
     /// How long goroutines that could run waited until they did, since the process started.

@@ -11,11 +11,12 @@ use std::{
 
 use goroscope_ebpf_probes::process::Cookie;
 
-use super::{detacher::Leaving, naming::Names};
+use super::{detacher::Leaving, naming::Names, reading::Facts};
 use crate::{
     discover::identity::Pid,
     inspect::{Binary, cache::FileKey},
     probe::{Attachment, Probes, Scope, Target, lease::Lease},
+    read::RuntimeFacts,
 };
 
 /// How long the probes of a binary that nobody runs any more stay, under a lease: a program that
@@ -48,6 +49,8 @@ pub(super) struct Known {
     pub(super) binary: Arc<Binary>,
     /// Names of its creation sites.
     pub(super) names: Names,
+    /// What is known of the runtime in it; looked for when first asked for.
+    runtime: Option<Facts>,
     probing: Probing,
     lease: Option<Lease>,
     users: BTreeSet<Pid>,
@@ -74,6 +77,7 @@ impl Binaries {
             key,
             binary,
             names: Names::default(),
+            runtime: None,
             probing: Probing::Not,
             lease: None,
             users: BTreeSet::new(),
@@ -139,6 +143,12 @@ impl Binaries {
 }
 
 impl Known {
+    /// What is known of the runtime in it.
+    pub(super) fn runtime(&mut self) -> Facts {
+        let facts = || RuntimeFacts::of(&self.binary).map(Arc::new);
+        self.runtime.get_or_insert_with(facts).clone()
+    }
+
     fn is_wanted(&self) -> bool {
         self.lease.as_ref().is_some_and(|lease| lease.is_wanted() || lease.is_deleted())
     }

@@ -17,6 +17,7 @@ use super::{
     detacher::{Detacher, Leaving, detach_all},
     diagnostics::Diagnostics,
     mailbox::{Mailbox, Request},
+    scanning::Scanning,
     settings::{AgentSettings, ProbesMode},
     watched::Watched,
 };
@@ -54,6 +55,8 @@ pub(super) struct Engine {
     pub(super) started_at: f64,
     /// What a uprobe hit costs its target.
     pub(super) seconds_per_hit: Option<f64>,
+    /// Looks at all goroutines.
+    pub(super) scanning: Scanning,
     events: Option<Events>,
     diagnostics: Option<Diagnostics>,
     events_lost: u64,
@@ -73,6 +76,7 @@ impl Engine {
             Ok(probes) if settings.kernel_diagnostics => Diagnostics::start(probes.object()),
             _ => None,
         };
+        let scanning = Scanning::new(settings.goroutine_scan_budget);
         Self {
             settings,
             proc,
@@ -85,6 +89,7 @@ impl Engine {
             detacher,
             started_at,
             seconds_per_hit: None,
+            scanning,
             events,
             diagnostics,
             events_lost: 0,
@@ -112,8 +117,9 @@ impl Engine {
         let mut last_scan = Instant::now();
         let mut last_tick = last_scan;
         loop {
-            self.wait(mailbox, TICK.saturating_sub(last_tick.elapsed()));
+            self.wait(mailbox, self.patience(last_tick));
             self.drain_events();
+            self.open_runtimes();
             for request in mailbox.take() {
                 match request {
                     Request::Snapshot(reply) => {
@@ -132,11 +138,24 @@ impl Engine {
                 self.tick();
                 last_tick = Instant::now();
             }
+            self.go_on_scanning();
             if last_scan.elapsed() >= self.settings.scan_interval || self.has_lost_events() {
                 self.scan();
                 last_scan = Instant::now();
             }
         }
+    }
+
+    /// How long there is nothing to do, unless something happens.
+    fn patience(&self, last_tick: Instant) -> Duration {
+        if self.scanning.is_busy() {
+            return Duration::ZERO;
+        }
+        let now = Instant::now();
+        let to_open = self.watched.values().filter_map(|watched| watched.reading.due()).min();
+        let to_open = to_open.map(|due| due.saturating_duration_since(now));
+        let to_tick = TICK.saturating_sub(now.saturating_duration_since(last_tick));
+        to_open.map_or(to_tick, |to_open| to_tick.min(to_open))
     }
 
     /// Where probes were asked for in any case and cannot be had: why.
@@ -320,7 +339,7 @@ impl Engine {
             }
         }
         // Without events an exec is seen by a look at every process only.
-        let told_of_execs = self.probes.as_ref().is_ok_and(|probes| probes.lifecycle().is_ok());
+        let told_of_execs = self.told_of_lifecycle();
         let mut still_passed = HashSet::new();
         for pid in pids {
             if self.watched.contains_key(&pid) {
@@ -363,7 +382,25 @@ impl Engine {
         };
         if self.proc.is_gone(watched.id) {
             self.vanished(pid);
+        } else if !self.told_of_lifecycle() && self.runs_another_program(watched) {
+            self.vanished(pid);
+            self.consider(pid, None);
         }
+    }
+
+    /// Are starts, execs and ends of processes told by events?
+    pub(super) fn told_of_lifecycle(&self) -> bool {
+        self.probes.as_ref().is_ok_and(|probes| probes.lifecycle().is_ok())
+    }
+
+    /// Has it run exec since it was taken on?
+    fn runs_another_program(&self, watched: &Watched) -> bool {
+        // 0 and 1 are said where it is not known.
+        let known = |stack_start: &u64| *stack_start > 1;
+        let before = Some(watched.stack_start).filter(known);
+        let now = self.proc.stat(watched.id.pid).ok();
+        let now = now.map(|stat| stat.stack_start).filter(known);
+        before.zip(now).is_some_and(|(before, now)| before != now)
     }
 
     fn tick(&mut self) {
@@ -374,6 +411,7 @@ impl Engine {
         }
         self.expire();
         self.cache.keep(|key| self.binaries.knows(key));
+        self.want_scans();
     }
 
     /// Takes off probes that have lingered long enough.

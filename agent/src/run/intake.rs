@@ -1,20 +1,19 @@
 //! Takes processes on: from a process id to a watched process.
 
-use std::{fmt, fs::File, io, num::NonZeroU32, path::PathBuf, sync::Arc};
+use std::{fmt, fs::File, io, num::NonZeroU32, path::PathBuf, sync::Arc, time::Instant};
 
-use super::{binaries::Number, engine::Engine, settings::ProbesMode, watched::Watched};
+use super::{
+    binaries::Number, engine::Engine, reading::Reading, settings::ProbesMode, watched::Watched,
+};
 use crate::{
     discover::{
         error::DiscoverError,
         identity::{Pid, ProcessId},
     },
-    inspect::{
-        Binary, InspectError, Mapping,
-        address::{FileOffset, LoadBias, ProcessAddress},
-        cache::FileKey,
-    },
+    inspect::{InspectError, cache::FileKey},
     model::{process::BinaryFacts, watch::Watch},
     probe::Attachment,
+    read,
 };
 
 /// Why a process is not watched.
@@ -106,11 +105,12 @@ impl Engine {
         let file = self.proc.open_exe(pid).map_err(Passed::Unreadable)?;
         let key = FileKey::of(&file.metadata().map_err(Passed::File)?);
         let copy = file.try_clone().map_err(Passed::File)?;
+        let stat = self.proc.stat(pid).ok();
         let mut watched = Watched {
             id,
             started_at: self.proc.started_at(id.start).unwrap_or(0.0),
             exe: exe.path.to_string_lossy().into_owned(),
-            comm: self.proc.stat(pid).map(|stat| stat.comm).unwrap_or_default(),
+            comm: stat.as_ref().map(|stat| stat.comm.clone()).unwrap_or_default(),
             origin: self.proc.origin(pid),
             facts: None,
             binary: None,
@@ -118,13 +118,15 @@ impl Engine {
             slot: None,
             attachment: None,
             probes: Watch::Off,
+            reading: Reading::new(),
+            stack_start: stat.as_ref().map_or(0, |stat| stat.stack_start),
         };
         match self.cache.inspect(copy) {
             Ok(binary) => {
                 watched.facts = Some(BinaryFacts::from(&binary.facts));
                 let number = self.binaries.used_by(pid, key, Arc::clone(&binary));
                 watched.binary = Some(number);
-                watched.bias = self.bias(pid, &binary);
+                watched.bias = read::load_bias(&self.proc, pid, &binary);
                 let probed = self.attach(pid, number, file);
                 let counted_by = if probed.is_ok() { number.0 } else { 0 };
                 self.adopt(&mut watched, counted_by);
@@ -142,6 +144,7 @@ impl Engine {
             // A Go program that cannot be understood is shown, with the reason.
             Err(error) if error.is_about_go() => {
                 watched.probes = Watch::Failed(error.to_string());
+                watched.reading = Reading::never(error.to_string());
                 self.adopt(&mut watched, 0);
             }
             Err(error) => return Err(Passed::NotGo(error)),
@@ -189,13 +192,26 @@ impl Engine {
         }
     }
 
-    fn bias(&self, pid: Pid, binary: &Binary) -> Option<LoadBias> {
-        let mappings = self.proc.exe_mappings(pid).ok()?;
-        binary.load_bias(mappings.into_iter().map(|mapping| Mapping {
-            executable: mapping.is_executable(),
-            start: ProcessAddress(mapping.start),
-            end: ProcessAddress(mapping.end),
-            offset: FileOffset(mapping.offset),
-        }))
+    /// Opens the runtimes of those processes for which it is time.
+    pub(super) fn open_runtimes(&mut self) {
+        let now = Instant::now();
+        let due = self.watched.values().filter(|watched| watched.reading.is_due(now));
+        for pid in due.map(|watched| watched.id.pid).collect::<Vec<_>>() {
+            self.open_runtime(pid);
+        }
+    }
+
+    fn open_runtime(&mut self, pid: Pid) {
+        let Some(watched) = self.watched.get(&pid) else { return };
+        let known = watched.binary.and_then(|number| self.binaries.get(number));
+        let Some((binary, facts)) = known.map(|known| (Arc::clone(&known.binary), known.runtime()))
+        else {
+            return;
+        };
+        // The loader may not have been through when the process was taken on.
+        let bias = watched.bias.or_else(|| read::load_bias(&self.proc, pid, &binary));
+        let Some(watched) = self.watched.get_mut(&pid) else { return };
+        watched.bias = bias;
+        watched.reading.open(&self.proc, pid, &binary, facts, bias);
     }
 }

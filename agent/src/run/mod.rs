@@ -16,6 +16,8 @@ mod mailbox;
 mod naming;
 mod nofile;
 mod observe;
+pub(crate) mod reading;
+mod scanning;
 mod watched;
 
 pub use agent::agent;

@@ -1,23 +1,38 @@
-//! From the addresses that the probes counted to creation sites with names.
+//! From the addresses that the probes counted, and those in the runtime's table, to creation sites
+//! with names.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use goroscope_ebpf_probes::goroutine::{SiteCounts, SiteKey};
 
+use super::reading::Table;
 use crate::{
     inspect::{
         Binary,
         address::{FileAddress, LoadBias, ProcessAddress},
     },
-    model::site::{Site, SiteName},
+    model::site::{Held, Site, SiteName},
+    read::{Group, GroupKey, State},
 };
 
 /// Names that are kept for one binary; beyond it they are looked up again each time.
 const MAX_NAMES: usize = 16_384;
 
+/// Stands for the creator of goroutines that no `go` statement created: those of threads that C
+/// created and that call into Go.
+const FROM_C: &str = "(a thread of C)";
+
 /// Functions of the runtime that start goroutines of the program's own:
 /// <https://github.com/golang/go/blob/go1.26.6/src/runtime/traceback.go#L1384>.
 const USER_STARTS: [&str; 3] = ["runtime.main", "runtime.corostart", "runtime.handleAsyncEvent"];
+
+/// What was seen of the goroutines of a process, by address.
+pub(super) struct Seen<'a> {
+    /// The last look at the runtime's table, where it is read.
+    pub(super) table: Option<&'a Table>,
+    /// What the probes counted.
+    pub(super) counted: Vec<(SiteKey, SiteCounts)>,
+}
 
 /// The names of a binary's creation sites that have been looked up.
 #[derive(Debug, Default)]
@@ -28,14 +43,7 @@ impl Names {
         if let Some(name) = self.0.get(&(gopc, startpc)) {
             return name.clone();
         }
-        let place = binary.symbols.created_by(gopc);
-        let unknown = || format!("{gopc}");
-        let name = SiteName {
-            created_by: place.as_ref().map_or_else(unknown, |place| place.function.clone()),
-            line: place.as_ref().map_or(0, |place| place.line),
-            file: place.map(|place| place.file).unwrap_or_default(),
-            start: binary.symbols.function(startpc).unwrap_or_else(|| format!("{startpc}")),
-        };
+        let name = name(binary, gopc, startpc);
         if self.0.len() < MAX_NAMES {
             self.0.insert((gopc, startpc), name.clone());
         }
@@ -43,34 +51,104 @@ impl Names {
     }
 }
 
+fn name(binary: &Binary, gopc: FileAddress, startpc: FileAddress) -> SiteName {
+    if (gopc, startpc) == (FileAddress(0), FileAddress(0)) {
+        return SiteName {
+            created_by: FROM_C.to_owned(),
+            start: FROM_C.to_owned(),
+            ..SiteName::default()
+        };
+    }
+    let place = binary.symbols.created_by(gopc);
+    let unknown = || format!("{gopc}");
+    SiteName {
+        created_by: place.as_ref().map_or_else(unknown, |place| place.function.clone()),
+        line: place.as_ref().map_or(0, |place| place.line),
+        file: place.map(|place| place.file).unwrap_or_default(),
+        start: binary.symbols.function(startpc).unwrap_or_else(|| format!("{startpc}")),
+    }
+}
+
+/// What one site comes to, while it is summed up.
+#[derive(Default)]
+struct Sum {
+    counts: SiteCounts,
+    /// By the runtime's table.
+    live: u64,
+    doing: HashMap<Arc<str>, u64>,
+    stack_bytes: u64,
+    /// On the target's monotonic clock; 0 where it is not known.
+    oldest_wait_since: u64,
+}
+
+impl Sum {
+    fn hold(&mut self, key: &GroupKey, group: &Group, word: Arc<str>) {
+        self.live += group.goroutines;
+        *self.doing.entry(word).or_default() += group.goroutines;
+        self.stack_bytes = self.stack_bytes.saturating_add(group.stack_bytes);
+        let (known, new) = (self.oldest_wait_since, group.oldest_wait_since);
+        if key.state == State::Waiting && new != 0 && (known == 0 || new < known) {
+            self.oldest_wait_since = new;
+        }
+    }
+}
+
 /// Names and sums up the sites of a process, the largest first.
 pub(super) fn sites(
-    counted: Vec<(SiteKey, SiteCounts)>,
+    seen: Seen<'_>,
     binary: &Binary,
     bias: LoadBias,
     names: &mut Names,
 ) -> Vec<Site> {
-    let mut sites: HashMap<SiteName, SiteCounts> = HashMap::new();
-    for (key, counts) in fold_unread(counted) {
-        let address = |process| ProcessAddress(process).in_file(bias).unwrap_or(FileAddress(0));
+    let address = |process| match process {
+        0 => FileAddress(0),
+        process => ProcessAddress(process).in_file(bias).unwrap_or(FileAddress(0)),
+    };
+    let mut sums: HashMap<SiteName, Sum> = HashMap::new();
+    for (key, counts) in fold_unread(seen.counted) {
         let name = names.of(binary, address(key.gopc), address(key.startpc));
-        let sum = sites.entry(name).or_default();
-        sum.created += counts.created;
-        sum.exited += counts.exited;
+        let sum = sums.entry(name).or_default();
+        sum.counts.created += counts.created;
+        sum.counts.exited += counts.exited;
     }
-    let mut sites: Vec<Site> = sites
-        .into_iter()
-        .map(|(name, counts)| Site {
-            system: is_system(&name.start),
-            name: Some(name),
-            // Goroutines older than the probes end without having been counted as born.
-            live: counts.created.saturating_sub(counts.exited),
-            created: counts.created,
-            exited: counts.exited,
-        })
-        .collect();
+    for (key, group) in seen.table.iter().flat_map(|table| &table.groups) {
+        let name = names.of(binary, address(key.created_at.0), address(key.start.0));
+        let word = seen.table.and_then(|table| table.words.get(&key.wait_reason));
+        let word = word.filter(|_| key.state == State::Waiting).cloned();
+        let word = word.unwrap_or_else(|| Arc::from(key.state.as_str()));
+        sums.entry(name).or_default().hold(key, group, word);
+    }
+    let mut sites: Vec<Site> =
+        sums.into_iter().map(|(name, sum)| site(name, sum, seen.table)).collect();
     sites.sort_by(|a, b| (b.live, b.created, &a.name).cmp(&(a.live, a.created, &b.name)));
+    let beyond = seen.table.map_or(0, |table| table.ungrouped);
+    if beyond > 0 {
+        sites.push(Site { live: beyond, ..Site::default() });
+    }
     sites
+}
+
+fn site(name: SiteName, sum: Sum, table: Option<&Table>) -> Site {
+    let Sum { counts, live, doing, stack_bytes, oldest_wait_since } = sum;
+    let mut doing: Vec<_> = doing.into_iter().collect();
+    doing.sort_by(|a, b| (b.1, &a.0).cmp(&(a.1, &b.0)));
+    let waited = table.map(|table| table.monotonic.saturating_sub(oldest_wait_since));
+    Site {
+        system: is_system(&name.start),
+        name: Some(name),
+        live: match table {
+            Some(_) => live,
+            // Goroutines older than the probes end without having been counted as born.
+            None => counts.created.saturating_sub(counts.exited),
+        },
+        created: counts.created,
+        exited: counts.exited,
+        held: Held {
+            doing,
+            stack_bytes,
+            longest_wait_nanoseconds: waited.filter(|_| oldest_wait_since != 0),
+        },
+    }
 }
 
 /// Puts births whose function could not be read (kernels without sleepable uprobe programs, a

@@ -1,18 +1,25 @@
-//! Looks at what the kernel counted: from watched processes to a snapshot.
+//! Looks at what the kernel counted and what the runtimes say: from watched processes to a
+//! snapshot.
 
 use std::{
     collections::HashMap,
+    sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use super::{engine::Engine, health::health, naming};
+use super::{
+    engine::Engine,
+    health::health,
+    naming::{self, Seen},
+};
 use crate::{
     discover::identity::Pid,
     model::{
         delay::DelayHistogram,
-        process::{Counts, Process, Sched, Switches},
+        probed::{Births, Probed},
+        process::{Process, Sched, Switches},
         snapshot::{Lost, Snapshot},
-        watch::Watch,
+        watch::{Watch, Watches},
     },
     probe::{Attachment, Slot, sites::Sites},
 };
@@ -26,12 +33,13 @@ impl Engine {
     /// All that is known now.
     pub(super) fn snapshot(&mut self) -> Snapshot {
         self.drain_events();
-        let told_of_ends = self.probes.as_ref().is_ok_and(|probes| probes.lifecycle().is_ok());
-        if !told_of_ends {
+        if !self.told_of_lifecycle() {
             for pid in self.watched.keys().copied().collect::<Vec<_>>() {
                 self.forget_if_gone(pid);
             }
         }
+        self.open_runtimes();
+        self.scan_quickly();
         let mut sites = self.probes.as_ref().map(|probes| probes.sites()).unwrap_or_default();
         let pids: Vec<Pid> = self.watched.keys().copied().collect();
         let processes = pids.into_iter().filter_map(|pid| self.process(pid, &mut sites)).collect();
@@ -54,11 +62,16 @@ impl Engine {
     }
 
     fn process(&mut self, pid: Pid, sites: &mut HashMap<Slot, Sites>) -> Option<Process> {
-        let watched = self.watched.get(&pid)?;
-        let probing = watched.probes == Watch::Ok;
+        let watched = self.watched.get_mut(&pid)?;
+        let runtime = watched.reading.read(pid);
+        // Asked behind the reading: memory that was read is that of this process if it lives.
+        let stat = self.proc.stat(pid).ok();
+        let runtime =
+            runtime.filter(|_| stat.as_ref().is_some_and(|s| s.start == watched.id.start));
         let probes = self.probes.as_ref().ok();
         let slot = watched.slot;
         let counted = slot.zip(probes).and_then(|(slot, probes)| probes.goroutines(slot).ok());
+        let probing = watched.probes == Watch::Ok;
         let counted = counted.filter(|_| probing);
         let sched = slot
             .zip(probes.filter(|probes| probes.sched().is_ok()))
@@ -66,27 +79,29 @@ impl Engine {
         let known = watched.binary.and_then(|number| self.binaries.get(number));
         let attached = watched.attachment.as_ref().map(|_| Attachment::PROBES);
         let shared = known.as_ref().map(|known| known.attached());
-        let named = slot
-            .and_then(|slot| sites.remove(&slot))
-            .zip(known)
-            .zip(watched.bias)
-            .map(|((sites, known), bias)| {
-                let binary = std::sync::Arc::clone(&known.binary);
-                naming::sites(sites, &binary, bias, &mut known.names)
-            })
-            .unwrap_or_default();
+        let named = known.zip(watched.bias).map(|(known, bias)| {
+            let counted = slot.and_then(|slot| sites.remove(&slot)).unwrap_or_default();
+            let binary = Arc::clone(&known.binary);
+            let seen = Seen { table: watched.reading.table.as_ref(), counted };
+            naming::sites(seen, &binary, bias, &mut known.names)
+        });
         Some(Process {
             id: watched.id,
             started_at: watched.started_at,
             exe: watched.exe.clone(),
             comm: watched.comm.clone(),
             binary: watched.facts.clone(),
-            threads: self.proc.stat(pid).ok().map(|stat| stat.threads),
-            goroutines: None,
-            counts: counted
-                .map(|counted| Counts { created: counted.created, exited: counted.exited }),
-            sites: named,
-            site_losses: counted.map_or(0, |counted| counted.site_losses + counted.unreadable),
+            threads: stat.map(|stat| stat.threads),
+            runtime,
+            probed: counted.map(|counted| Probed {
+                births: Births { created: counted.created, exited: counted.exited },
+                site_losses: counted.site_losses + counted.unreadable,
+                attached: if probing { attached.or(shared).unwrap_or(0) } else { 0 },
+                gaps: 0,
+                gap_seconds: 0.0,
+                drift: None,
+            }),
+            sites: named.unwrap_or_default(),
             sched: sched.map(|sched| Sched {
                 delay: DelayHistogram {
                     buckets: sched.delay_buckets,
@@ -94,11 +109,8 @@ impl Engine {
                 },
                 switches: Switches { voluntary: sched.voluntary, preempted: sched.preempted },
             }),
-            runtime: Watch::Off,
-            probes: watched.probes.clone(),
+            watch: Watches { runtime: watched.reading.watch(), probes: watched.probes.clone() },
             origin: watched.origin.clone(),
-            probe_hits: counted.map_or(0, |counted| counted.created + counted.exited),
-            probes_attached: if probing { attached.or(shared).unwrap_or(0) } else { 0 },
         })
     }
 }

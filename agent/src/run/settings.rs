@@ -7,9 +7,10 @@ use crate::{discover::selection::Selection, probe::Limits};
 /// Whether uprobes are attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbesMode {
-    /// Where that is possible; where it is not, the reason is shown.
+    /// Where that is possible, and as long as they cost no more than the budget; where not, the
+    /// reason is shown.
     Auto,
-    /// The agent refuses to start where that is not possible.
+    /// Whatever they cost; the agent refuses to start where that is not possible.
     Always,
     /// Never.
     Off,
@@ -30,6 +31,10 @@ pub struct AgentSettings {
     pub limits: Limits,
     /// Time between two looks at all processes.
     pub scan_interval: Duration,
+    /// Share of one core that looking at goroutines may take; 0.01 is 1 %.
+    pub goroutine_scan_budget: f64,
+    /// Share of one core that the probes may cost a process, with [`ProbesMode::Auto`].
+    pub probe_budget: f64,
     /// The kernel programs tell what they do.
     pub kernel_diagnostics: bool,
 }

@@ -1,6 +1,6 @@
 //! One watched process, as the engine keeps it.
 
-use super::binaries::Number;
+use super::{binaries::Number, reading::Reading};
 use crate::{
     discover::identity::ProcessId,
     inspect::address::LoadBias,
@@ -12,7 +12,6 @@ use crate::{
 };
 
 /// One watched process, as the engine keeps it.
-#[derive(Debug)]
 pub(super) struct Watched {
     /// Identity.
     pub(super) id: ProcessId,
@@ -36,4 +35,8 @@ pub(super) struct Watched {
     pub(super) attachment: Option<Attachment>,
     /// How the probes do.
     pub(super) probes: Watch,
+    /// Its runtime.
+    pub(super) reading: Reading,
+    /// Where its stack began when it was taken on: see [`crate::discover::stat::Stat`].
+    pub(super) stack_start: u64,
 }

@@ -1,15 +1,21 @@
 //! A snapshot for the tests.
 
+use std::sync::Arc;
+
 use goroscope_ebpf_probes::buckets::BUCKETS;
 
 use crate::{
     discover::identity::{Pid, ProcessId, StartTime},
     model::{
         delay::DelayHistogram,
-        process::{BinaryFacts, Counts, Origin, Process, Sched, Switches},
+        probed::{Births, Drift, Probed},
+        process::{BinaryFacts, Origin, Process, Sched, Switches},
+        runtime::{
+            Counts, Gc, GoroutineTable, Heap, HeapGoal, Runtime, Scans, State, TimeHistogram,
+        },
         site::{Site, SiteName},
         snapshot::{AgentHealth, Lost, Snapshot},
-        watch::Watch,
+        watch::{Watch, Watches},
     },
 };
 
@@ -21,7 +27,50 @@ pub(super) fn site(created_by: &str, line: u32, live: u64) -> Site {
         line,
         start: format!("{created_by}.func1"),
     };
-    Site { name: Some(name), live, created: live + 10, exited: 10, system: false }
+    Site { name: Some(name), live, created: live + 10, exited: 10, ..Site::default() }
+}
+
+/// What a runtime says of itself.
+fn runtime() -> Runtime {
+    // One bucket below each of these bounds, and one beyond.
+    let durations = |counts: [u64; 4]| TimeHistogram {
+        counts: counts.to_vec(),
+        bounds: vec![0, 1 << 10, 1 << 20],
+    };
+    let table = GoroutineTable {
+        taken_at: 1_767_225_699.5,
+        cpu_seconds: 0.25,
+        by_state: vec![(State::Running, 2), (State::Waiting, 40)],
+        by_reason: vec![("chan receive".into(), 38), ("select".into(), 2)],
+        user: 42,
+        system: 6,
+    };
+    Runtime {
+        counts: Counts {
+            live: 42,
+            created: 1000,
+            exited: 952,
+            threads: 9,
+            gomaxprocs: 4,
+            settled: true,
+        },
+        sched_delay: Some(durations([0, 6, 2, 1])),
+        gc: Some(Gc {
+            cycles: 12,
+            pause_total_nanoseconds: 3_000_000,
+            pauses: durations([0, 20, 4, 0]),
+            ..Gc::default()
+        }),
+        heap_goal: Some(HeapGoal { live_bytes: 4_000_000, goal_bytes: 8_000_000 }),
+        heap: Some(Heap {
+            objects: 1234,
+            allocated_bytes: 99_000_000,
+            stack_bytes: 262_144,
+            ..Heap::default()
+        }),
+        table: Some(Arc::new(table)),
+        scans: Scans { done: 7, failed: 1, torn: 3, unreadable: 2 },
+    }
 }
 
 /// A process of which everything is known.
@@ -45,24 +94,27 @@ pub(super) fn whole(pid: u32) -> Process {
             ..BinaryFacts::default()
         }),
         threads: Some(9),
-        goroutines: Some(42),
-        counts: Some(Counts { created: 1000, exited: 958 }),
+        runtime: Some(runtime()),
+        probed: Some(Probed {
+            births: Births { created: 1010, exited: 990 },
+            site_losses: 4,
+            attached: 2,
+            gaps: 1,
+            gap_seconds: 2.5,
+            drift: Some(Drift { created: 0, exited: -3 }),
+        }),
         sites: vec![site("main.serve", 12, 40), site("main.main", 7, 2)],
-        site_losses: 4,
         sched: Some(Sched {
             delay: DelayHistogram { buckets, sum_nanoseconds: 70_500_000_000 },
             switches: Switches { voluntary: 11, preempted: 22 },
         }),
-        runtime: Watch::Ok,
-        probes: Watch::Ok,
+        watch: Watches { runtime: Watch::Ok, probes: Watch::Ok },
         origin: Origin {
             namespace: Some("shop".to_owned()),
             pod: Some("api-0".to_owned()),
             container: Some("api".to_owned()),
             ..Origin::default()
         },
-        probe_hits: 2000,
-        probes_attached: 2,
     }
 }
 
@@ -73,16 +125,15 @@ pub(super) fn bare(pid: u32) -> Process {
         comm: "bare".to_owned(),
         binary: None,
         threads: None,
-        goroutines: None,
-        counts: None,
+        runtime: None,
+        probed: None,
         sites: Vec::new(),
-        site_losses: 0,
         sched: None,
-        runtime: Watch::Failed("the memory cannot be read".to_owned()),
-        probes: Watch::Failed("no function table".to_owned()),
+        watch: Watches {
+            runtime: Watch::Failed("the memory cannot be read".to_owned()),
+            probes: Watch::Failed("no function table".to_owned()),
+        },
         origin: Origin::default(),
-        probe_hits: 0,
-        probes_attached: 0,
         ..whole(pid)
     }
 }

@@ -89,7 +89,14 @@ fn encode(metric: &mut MetricEncoder<'_>, kind: Kind, value: &Value) -> fmt::Res
 }
 
 fn encode_histogram(metric: &mut MetricEncoder<'_>, histogram: &Histogram) -> fmt::Result {
-    let native = &histogram.native;
+    let Some(native) = &histogram.native else {
+        return metric.encode_histogram::<NoLabelSet>(
+            histogram.sum,
+            histogram.count,
+            &histogram.classic,
+            None,
+        );
+    };
     metric.encode_histogram_with_native::<NoLabelSet>(
         histogram.sum,
         histogram.count,

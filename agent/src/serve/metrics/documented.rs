@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{ALL, Exposition, Format, parse::parse};
-use crate::serve::sample::{snapshot, whole};
+use crate::serve::sample::{bare, snapshot, whole};
 
 const DOCUMENT: &str = include_str!("../../../../docs/metrics.md");
 
@@ -27,9 +27,9 @@ fn documented() -> Families {
     .collect()
 }
 
-/// From the exposition of a process that has everything.
+/// From the exposition of a process that has everything, and one that has failed.
 fn exposed() -> Families {
-    let everything = Exposition::of(&snapshot(vec![whole(7)]));
+    let everything = Exposition::of(&snapshot(vec![whole(7), bare(8)]));
     let text = String::from_utf8(everything.write(Format::Text).unwrap()).unwrap();
     let kinds = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
     let mut families: Families =

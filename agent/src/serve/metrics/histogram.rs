@@ -1,8 +1,10 @@
 //! A distribution as Prometheus wants it: classic and native at once.
 
+use std::ops::RangeInclusive;
+
 use goroscope_ebpf_probes::buckets::{MIN_EXPONENT, SCHEMA, upper_bound_exponent};
 
-use crate::model::delay::DelayHistogram;
+use crate::model::{delay::DelayHistogram, runtime::TimeHistogram};
 
 /// A distribution.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,8 +16,8 @@ pub(super) struct Histogram {
     /// Classic buckets: inclusive upper bound, observations above the bound before it (not
     /// cumulative). Bounds grow, the last is infinite.
     pub classic: Vec<(f64, u64)>,
-    /// Native buckets.
-    pub native: Native,
+    /// Native buckets, where the observations were counted in such.
+    pub native: Option<Native>,
 }
 
 /// The sparse buckets of a native histogram, as
@@ -58,9 +60,44 @@ impl From<&DelayHistogram> for Histogram {
             sum: delay.sum_nanoseconds as f64 / 1e9,
             count: delay.count(),
             classic: classic(delay),
-            native,
+            native: Some(native),
         }
     }
+}
+
+/// Exponents of the classic bounds of durations that the Go runtime counted: 2^k ns, from 1 µs to
+/// 17 s. Powers of two are bounds of its own buckets, so that nothing is estimated.
+const RUNTIME_EXPONENTS: RangeInclusive<u32> = 10..=34;
+
+impl Histogram {
+    /// Durations that the Go runtime counted. Their sum is `sum_nanoseconds`, where the runtime
+    /// keeps it; else it is estimated, each at the middle of its bucket.
+    ///
+    /// The runtime's buckets are parts of an octave of equal width, and octaves of nanoseconds, so
+    /// that they cannot be told as native ones.
+    pub(super) fn of_runtime(durations: &TimeHistogram, sum_nanoseconds: Option<u64>) -> Self {
+        let mut classic = Vec::new();
+        let mut rest = durations.counts.as_slice();
+        let mut below = 0;
+        for bound in RUNTIME_EXPONENTS.map(|exponent| 1_u64 << exponent) {
+            // Bucket i holds what is less than bound i.
+            let end = durations.bounds.partition_point(|known| *known <= bound);
+            let (part, behind) = rest.split_at_checked(end - below).unwrap_or((rest, &[]));
+            classic.push((bound as f64 / 1e9, part.iter().sum()));
+            (rest, below) = (behind, end);
+        }
+        classic.push((f64::INFINITY, rest.iter().sum()));
+        let sum = sum_nanoseconds.map_or_else(|| estimated_sum(durations), |sum| sum as f64);
+        Self { sum: sum / 1e9, count: durations.count(), classic, native: None }
+    }
+}
+
+/// In nanoseconds. Of the last bucket only the lower bound is known.
+fn estimated_sum(durations: &TimeHistogram) -> f64 {
+    let lower = [0].iter().chain(&durations.bounds);
+    let upper = durations.bounds.iter().chain(durations.bounds.last());
+    let middles = lower.zip(upper).map(|(lower, upper)| (*lower as f64 + *upper as f64) / 2.0);
+    middles.zip(&durations.counts).map(|(middle, count)| middle * *count as f64).sum()
 }
 
 /// Which native bucket our bucket is; `None` for the first, which is the zero bucket.
@@ -153,7 +190,7 @@ mod tests {
         for full in 0..BUCKETS {
             let mut delay = DelayHistogram::default();
             delay.buckets[full] = 3;
-            let native = Histogram::from(&delay).native;
+            let native = Histogram::from(&delay).native.unwrap();
             if full == 0 {
                 assert_eq!((native.zero_count, decode(&native)), (3, vec![]));
                 continue;
@@ -174,7 +211,7 @@ mod tests {
         for (i, count) in delay.buckets.iter_mut().enumerate() {
             *count = if i % 5 < 3 { (i as u64 * 7919) % 101 } else { 0 };
         }
-        let native = Histogram::from(&delay).native;
+        let native = Histogram::from(&delay).native.unwrap();
         let mut again = [0; BUCKETS];
         again[0] = native.zero_count;
         for (index, count) in decode(&native) {
@@ -186,7 +223,7 @@ mod tests {
 
     #[test]
     fn one_second_is_native_bucket_zero() {
-        let native = Histogram::from(&delays(&[999_000_000])).native;
+        let native = Histogram::from(&delays(&[999_000_000])).native.unwrap();
         assert_eq!(native.spans, [(0, 1)]);
         assert_eq!(native.deltas, [1]);
         assert_eq!(native.schema, 2);
@@ -196,9 +233,10 @@ mod tests {
     fn nothing_observed() {
         let histogram = Histogram::from(&DelayHistogram::default());
         assert_eq!((histogram.count, histogram.sum), (0, 0.0));
-        assert!(histogram.native.spans.is_empty() && histogram.native.deltas.is_empty());
+        let native = histogram.native.unwrap();
+        assert!(native.spans.is_empty() && native.deltas.is_empty());
         // Tells it from a classic histogram.
-        assert!(histogram.native.zero_threshold > 0.0);
+        assert!(native.zero_threshold > 0.0);
     }
 
     #[test]
@@ -231,5 +269,31 @@ mod tests {
             assert_eq!(cumulative, expected, "up to {bound}");
         }
         assert!((histogram.sum - 20.999_008_3).abs() < 1e-9);
+    }
+
+    #[test]
+    fn durations_of_the_runtime_keep_their_buckets() {
+        // Bounds as the runtime has them from 1.21 on: 256, 320, 384, 448, 512, 640 …
+        let octaves =
+            (8..40_u32).flat_map(|octave| (4..8_u64).map(move |part| part << (octave - 2)));
+        let bounds: Vec<u64> = [0].into_iter().chain(octaves).collect();
+        let durations = TimeHistogram { counts: vec![1; bounds.len() + 1], bounds };
+        let histogram = Histogram::of_runtime(&durations, Some(5_000_000_000));
+        assert_eq!((histogram.count, histogram.sum, histogram.native), (130, 5.0, None));
+        let counts: Vec<u64> = histogram.classic.iter().map(|&(_, count)| count).collect();
+        // Below 1024 ns: what is negative, what is below 256 ns, and two octaves.
+        assert_eq!(counts[..3], [10, 4, 4]);
+        assert_eq!(counts.iter().sum::<u64>(), 130);
+        assert_eq!(histogram.classic[0].0, 1.024e-6);
+        assert_eq!(histogram.classic.last().map(|last| last.0), Some(f64::INFINITY));
+    }
+
+    #[test]
+    fn an_estimated_sum_is_off_by_an_eighth_at_most() {
+        let durations = TimeHistogram { counts: vec![0, 0, 10, 0], bounds: vec![0, 1024, 1280] };
+        let sum = Histogram::of_runtime(&durations, None).sum;
+        for real in [1024.0, 1279.0] {
+            assert!((sum * 1e9 / 10.0 - real).abs() <= real / 8.0, "{sum}");
+        }
     }
 }

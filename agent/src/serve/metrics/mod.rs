@@ -13,8 +13,10 @@ mod scrape;
 // The families.
 mod agent;
 mod goroutines;
+mod memory;
 mod probes;
 mod processes;
+mod scans;
 mod sched;
 mod sites;
 
@@ -37,11 +39,13 @@ pub use format::{Exposition, Format};
 const TOP_SITES: usize = 50;
 
 /// All families, in the order of the exposition.
-const ALL: [&[Family]; 6] = [
+const ALL: [&[Family]; 8] = [
     goroutines::FAMILIES,
     sites::FAMILIES,
     sched::FAMILIES,
+    memory::FAMILIES,
     processes::FAMILIES,
     probes::FAMILIES,
+    scans::FAMILIES,
     agent::FAMILIES,
 ];

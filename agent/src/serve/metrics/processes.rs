@@ -5,7 +5,7 @@ use super::{
     label,
     scrape::{ProcessScrape, Scrape},
 };
-use crate::model::process::by_status;
+use crate::model::{process::by_status, watch::Watch};
 
 pub(super) const FAMILIES: &[Family] = &[
     Family {
@@ -22,6 +22,13 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Info,
         samples: info,
+    },
+    Family {
+        name: "goroscope_watch_failure",
+        help: "Why a part of the process is not watched, or not wholly",
+        unit: None,
+        kind: Kind::Info,
+        samples: failures,
     },
     Family {
         name: "goroscope_process_start_time",
@@ -51,4 +58,17 @@ fn info(scrape: &Scrape<'_>) -> Vec<Sample> {
         Some(Sample { labels, value: Value::One })
     };
     scrape.processes.iter().filter_map(sample).collect()
+}
+
+fn failures(scrape: &Scrape<'_>) -> Vec<Sample> {
+    let samples = |process: &ProcessScrape<'_>| {
+        let watch = &process.process.watch;
+        let sample = |(part, watch): (&str, &Watch)| {
+            let labels = [("part", part.into()), ("reason", label::bounded(watch.as_str()))];
+            let works = matches!(watch, Watch::Ok | Watch::Off);
+            (!works).then(|| Sample { labels: process.labels_and(labels), value: Value::One })
+        };
+        [("runtime", &watch.runtime), ("probes", &watch.probes)].map(sample)
+    };
+    scrape.processes.iter().flat_map(samples).flatten().collect()
 }

@@ -12,7 +12,7 @@ use super::{
     family::{Family, Kind, Sample},
     scrape::{ProcessScrape, Scrape},
 };
-use crate::model::top::Tally;
+use crate::model::{process::Process, top::Tally};
 
 /// The value of all three labels for the sites without series of their own. It is the location of
 /// no site: a location is empty or has a colon.
@@ -21,10 +21,11 @@ pub(super) const OTHER: &str = "other";
 pub(super) const FAMILIES: &[Family] = &[
     Family {
         name: "goroscope_site_goroutines",
-        help: "Live goroutines by creation site; the largest sites of a process, the rest as other",
+        help: "Live goroutines by creation site, at the last look at all goroutines; the largest \
+               sites of a process, the rest as other",
         unit: None,
         kind: Kind::Gauge,
-        samples: |scrape| by_site(scrape, |tally| tally.live),
+        samples: |scrape| by_site(scrape, is_known, |tally| tally.live),
     },
     Family {
         name: "goroscope_site_goroutines_created",
@@ -32,7 +33,7 @@ pub(super) const FAMILIES: &[Family] = &[
                the largest sites of a process, the rest as other",
         unit: None,
         kind: Kind::Counter,
-        samples: |scrape| by_site(scrape, |tally| tally.created),
+        samples: |scrape| by_site(scrape, is_probed, |tally| tally.created),
     },
     Family {
         name: "goroscope_site_goroutines_exited",
@@ -40,7 +41,7 @@ pub(super) const FAMILIES: &[Family] = &[
                the largest sites of a process, the rest as other",
         unit: None,
         kind: Kind::Counter,
-        samples: |scrape| by_site(scrape, |tally| tally.exited),
+        samples: |scrape| by_site(scrape, is_probed, |tally| tally.exited),
     },
     Family {
         name: "goroscope_sites_folded",
@@ -55,11 +56,25 @@ pub(super) const FAMILIES: &[Family] = &[
                creation site, because there was no room for the site",
         unit: None,
         kind: Kind::Counter,
-        samples: |scrape| scrape.counts(|process| process.counts.map(|_| process.site_losses)),
+        samples: |scrape| scrape.counts(|process| Some(process.probed?.site_losses)),
     },
 ];
 
-fn by_site(scrape: &Scrape<'_>, value: fn(&Tally) -> u64) -> Vec<Sample> {
+/// Is it known how many goroutines its sites have?
+fn is_known(process: &Process) -> bool {
+    process.probed.is_some() || process.runtime.as_ref().is_some_and(|r| r.table.is_some())
+}
+
+/// Were its births and deaths counted by site?
+fn is_probed(process: &Process) -> bool {
+    process.probed.is_some()
+}
+
+fn by_site(
+    scrape: &Scrape<'_>,
+    is_wanted: fn(&Process) -> bool,
+    value: fn(&Tally) -> u64,
+) -> Vec<Sample> {
     let of_process = |process: &ProcessScrape<'_>| {
         let other = process.sites.other.map(|tally| ([OTHER; 3].map(Arc::from), tally));
         let sample = |(site, tally): (&[Arc<str>; 3], &Tally)| {
@@ -74,12 +89,13 @@ fn by_site(scrape: &Scrape<'_>, value: fn(&Tally) -> u64) -> Vec<Sample> {
         let named = process.sites.named.iter().chain(&other);
         named.map(|(site, tally)| sample((site, tally))).collect::<Vec<_>>()
     };
-    scrape.processes.iter().flat_map(of_process).collect()
+    let wanted = scrape.processes.iter().filter(|process| is_wanted(process.process));
+    wanted.flat_map(of_process).collect()
 }
 
 fn folded(scrape: &Scrape<'_>) -> Vec<Sample> {
     let sample = |process: &ProcessScrape<'_>| {
-        process.process.counts?;
+        is_known(process.process).then_some(())?;
         Some(Sample::count(process.labels.clone(), process.sites.folded))
     };
     scrape.processes.iter().filter_map(sample).collect()
