@@ -164,7 +164,6 @@ impl Moment {
         let report = &self.report;
         let live = self.served("goroscope_goroutines")?;
         differences.compare("NumGoroutine", report.num_goroutine, live);
-        self.metric("goroscope_goroutines", "/sched/goroutines:goroutines", differences)?;
         let created = self.served("goroscope_goroutines_created_total")?;
         let exited = self.served("goroscope_goroutines_exited_total")?;
         self.metric(
@@ -184,8 +183,8 @@ impl Moment {
         }
         for event in ["created", "exited"] {
             let labels = [("pid", self.pid.as_str()), ("event", event)];
-            let drift = self.scrape.value("goroscope_count_drift_goroutines", &labels)?;
-            differences.compare(&format!("drift of {event}"), 0.0, drift);
+            let drift = self.scrape.value("goroscope_count_drift_goroutines", &labels);
+            differences.compare(&format!("drift of {event}"), 0.0, drift.unwrap_or(0.0));
         }
         let threads = u64::try_from(self.threads)?;
         differences.compare("threads", threads, self.served("goroscope_threads")?);

@@ -122,7 +122,7 @@ impl Seen {
                 exited: scrape.count("goroscope_goroutines_exited_total", &labels)?,
             },
             sites: agent.sites(pid)?,
-            drift: [drift("created")?, drift("exited")?],
+            drift: [drift("created").unwrap_or(0.0), drift("exited").unwrap_or(0.0)],
             lost: scrape.count("goroscope_site_events_lost_total", &labels)?
                 + scrape
                     .series("goroscope_events_lost_total", &[])
