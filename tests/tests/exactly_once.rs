@@ -135,6 +135,10 @@ impl Seen {
         Sum::of(&self.sites, |site| !site.system)
     }
 
+    fn all(&self) -> Sum {
+        Sum::of(&self.sites, |_| true)
+    }
+
     /// The program's goroutines, at the last look at all of them.
     fn live(&self) -> u64 {
         self.sites.iter().filter(|site| !site.system).map(|site| site.live).sum()
@@ -161,12 +165,14 @@ fn count(cell: Cell, agent: &Agent) -> Result<()> {
     let before = Seen::of(agent, pid)?;
     let report = target.work()?;
     let expected = Sum { created: report.created, exited: report.exited };
-    // The agent may serve a snapshot that is a moment old.
+    // The look at all goroutines may be a moment old, and with it what is known of the threads of C
+    // in a program without symbols: until the next one they are among the runtime's counts.
     let mut last = None;
     let settled = poll::until("the counts settle", Duration::from_secs(5), || {
         let seen = Seen::of(agent, pid)?;
-        let equal =
-            seen.users().since(before.users()) == expected && seen.live() == report.num_goroutine;
+        let equal = seen.users().since(before.users()) == expected
+            && seen.runtime.since(before.runtime) == seen.all().since(before.all())
+            && seen.live() == report.num_goroutine;
         last = Some(seen);
         Ok(equal.then_some(()))
     });
@@ -180,10 +186,10 @@ fn count(cell: Cell, agent: &Agent) -> Result<()> {
     );
     let live = after.live();
     ensure!(live == report.num_goroutine, "{live} live, not {}", report.num_goroutine);
-    settled?;
     let runtime = after.runtime.since(before.runtime);
-    let all = Sum::of(&after.sites, |_| true).since(Sum::of(&before.sites, |_| true));
+    let all = after.all().since(before.all());
     ensure!(runtime == all, "the runtime counted {runtime:?}, the probes {all:?} in all sites");
+    settled?;
     ensure!(after.drift == [0.0; 2], "the probes drift off: {:?}", after.drift);
     if let (Some(first), Some(last)) = (report.runtime_created_before, report.runtime_created_after)
     {
