@@ -2,7 +2,7 @@
 
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_boot_ns};
 use goroscope_ebpf_probes::{
-    event::{Event, KIND_NEW},
+    event::{Event, KIND_NEW, KIND_SPENT},
     goroutine::GoroutineCounts,
     process::{FLAG_IGNORED, ProcessRef},
 };
@@ -56,6 +56,13 @@ fn first_hit(tgid: u32, binary: u32) -> Option<u32> {
     }
     send(KIND_NEW, tgid, slot, binary, None, |_| {});
     Some(slot)
+}
+
+/// Tells the agent that the current process has spent its allowance of hits.
+#[inline(always)]
+pub(crate) fn send_spent(slot: u32, binary: u32) {
+    let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
+    send(KIND_SPENT, tgid, slot, binary, None, |_| {});
 }
 
 /// Sends an event; a full ring is a counted loss. `fill` may write what is left zero.

@@ -15,7 +15,7 @@ use goroscope_ebpf_probes::{goroutine::SiteKey, process::Cookie};
 
 use crate::{
     current,
-    site::{Happened, count_process, count_site, count_unreadable},
+    site::{Happened, count_death, count_site, count_unreadable},
     user::{Read, argument},
 };
 
@@ -40,7 +40,7 @@ fn death(ctx: &ProbeContext, read: Read) {
     let Some(slot) = current::slot(cookie.binary) else {
         return;
     };
-    count_process(slot, Happened::Death);
+    count_death(slot);
     let g = argument(ctx, 0);
     if cookie.gopc == 0 || cookie.startpc == 0 {
         count_unreadable(slot);

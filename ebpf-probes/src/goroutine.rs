@@ -4,6 +4,10 @@ use crate::plain;
 
 /// Name of the array of [`GoroutineCounts`], indexed by slot.
 pub const GOROUTINES: &str = "GOROUTINES";
+/// Name of the array of allowances (`u64`), indexed by slot: the number of births and deaths at
+/// which the agent wants to be told, 0 for never. The agent writes it, and the kernel side sets it
+/// to 0 when it has told.
+pub const ALLOWANCES: &str = "ALLOWANCES";
 /// Name of the map from [`SiteKey`] to [`SiteCounts`].
 pub const SITES: &str = "SITES";
 

@@ -23,6 +23,8 @@ pub(crate) static FREE_SLOTS: Queue<u32> = Queue::with_max_entries(DEFAULT_MAX_P
 pub(crate) static GOROUTINES: Array<GoroutineCounts> =
     Array::with_max_entries(DEFAULT_MAX_PROCESSES, 0);
 #[map]
+pub(crate) static ALLOWANCES: Array<u64> = Array::with_max_entries(DEFAULT_MAX_PROCESSES, 0);
+#[map]
 pub(crate) static SITES: HashMap<SiteKey, SiteCounts> =
     HashMap::with_max_entries(DEFAULT_MAX_SITES, 0);
 #[map]

@@ -14,7 +14,7 @@ use goroscope_ebpf_probes::{goroutine::SiteKey, process::Cookie};
 
 use crate::{
     current,
-    site::{Happened, count_process, count_site},
+    site::{Happened, count_birth, count_site},
     user::{Read, argument},
 };
 
@@ -40,7 +40,9 @@ fn birth(ctx: &ProbeContext, read: Read) {
     let Some(slot) = current::slot(cookie.binary) else {
         return;
     };
-    count_process(slot, Happened::Birth);
+    if count_birth(slot) {
+        current::send_spent(slot, cookie.binary);
+    }
     let funcval = argument(ctx, 0);
     let gopc = argument(ctx, 2);
     // A funcval begins with the entry of its function. Unreadable is 0: the agent puts such

@@ -2,7 +2,7 @@
 
 use goroscope_ebpf_probes::goroutine::{SiteCounts, SiteKey};
 
-use crate::maps::{GOROUTINES, Loss, SITES, add, lost};
+use crate::maps::{ALLOWANCES, GOROUTINES, Loss, SITES, add, lost};
 
 /// `BPF_NOEXIST`
 const NO_EXIST: u64 = 1;
@@ -16,20 +16,40 @@ pub(crate) enum Happened {
     Death,
 }
 
-/// Counts for the process.
+/// Counts a birth for the process. Says whether its allowance is spent; that is said once.
 #[inline(always)]
-pub(crate) fn count_process(slot: u32, happened: Happened) {
+pub(crate) fn count_birth(slot: u32) -> bool {
+    let Some(counts) = GOROUTINES.get_ptr_mut(slot) else {
+        return false;
+    };
+    // SAFETY: a value of the map.
+    add(unsafe { &raw mut (*counts).created }, 1);
+    let Some(allowance) = ALLOWANCES.get_ptr_mut(slot) else {
+        return false;
+    };
+    // SAFETY: values of the maps; other CPUs write them meanwhile, so they are read as they are.
+    let (created, exited, most) = unsafe {
+        (
+            (&raw const (*counts).created).read_volatile(),
+            (&raw const (*counts).exited).read_volatile(),
+            allowance.read_volatile(),
+        )
+    };
+    if most == 0 || created.wrapping_add(exited) < most {
+        return false;
+    }
+    // Two CPUs may come here at once; then the agent is told twice, which does no harm.
+    // SAFETY: as above.
+    unsafe { allowance.write_volatile(0) };
+    true
+}
+
+/// Counts a death for the process.
+#[inline(always)]
+pub(crate) fn count_death(slot: u32) {
     if let Some(counts) = GOROUTINES.get_ptr_mut(slot) {
         // SAFETY: a value of the map.
-        add(
-            unsafe {
-                match happened {
-                    Happened::Birth => &raw mut (*counts).created,
-                    Happened::Death => &raw mut (*counts).exited,
-                }
-            },
-            1,
-        );
+        add(unsafe { &raw mut (*counts).exited }, 1);
     }
 }
 

@@ -120,7 +120,8 @@ impl Listing {
             match inspected {
                 Ok((binary, runtime_facts)) => {
                     let mut reading = read(procfs, pid, &binary, runtime_facts);
-                    let runtime = reading.read(pid).filter(|_| !procfs.is_gone(candidate.id));
+                    let counts = reading.counts(pid).filter(|_| !procfs.is_gone(candidate.id));
+                    let runtime = counts.and_then(|counts| reading.read(counts));
                     let watch = Watches {
                         runtime: reading.watch(),
                         probes: probes(refusal.as_deref(), &binary),

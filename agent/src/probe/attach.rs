@@ -37,12 +37,17 @@ pub struct Target {
 /// Attached uprobes. Dropping them detaches, and waits for the kernel, 0.1 s and more.
 #[derive(Debug)]
 pub struct Attachment {
-    _links: Vec<UProbeLink>,
+    links: Vec<UProbeLink>,
 }
 
 impl Attachment {
     /// Number of uprobes of a binary.
     pub const PROBES: u64 = 2;
+
+    /// Its uprobes one by one, so that they can be detached side by side.
+    pub fn split(self) -> impl Iterator<Item = Self> {
+        self.links.into_iter().map(|link| Self { links: vec![link] })
+    }
 }
 
 /// Names of the uprobe programs that were loaded.
@@ -65,7 +70,7 @@ pub(super) fn attach(
     };
     let death = one(programs.death, gdestroy::FUNCTION, target.death)?;
     let birth = one(programs.birth, newproc::FUNCTION, target.birth)?;
-    Ok(Attachment { _links: vec![birth, death] })
+    Ok(Attachment { links: vec![birth, death] })
 }
 
 /// Attaches that of births only.
@@ -78,7 +83,7 @@ pub(super) fn attach_birth(
 ) -> Result<Attachment, ProbeError> {
     let (program, function) = (programs.birth, newproc::FUNCTION);
     one(ebpf, program, function, path, target.birth, target.cookie, scope)
-        .map(|birth| Attachment { _links: vec![birth] })
+        .map(|birth| Attachment { links: vec![birth] })
 }
 
 fn one(

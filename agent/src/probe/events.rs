@@ -7,7 +7,7 @@ use aya::{
     maps::{MapData, RingBuf},
 };
 use goroscope_ebpf_probes::{
-    event::{EVENTS, Event as Record, KIND_EXEC, KIND_EXIT, KIND_NEW, NO_SLOT},
+    event::{EVENTS, Event as Record, KIND_EXEC, KIND_EXIT, KIND_NEW, KIND_SPENT, NO_SLOT},
     goroutine::GoroutineCounts,
 };
 
@@ -22,6 +22,8 @@ pub enum What {
     Exit,
     /// One of the probes was hit by it for the first time.
     New,
+    /// It has run into the probes as often as its allowance said: [`super::Probes::allow`].
+    Spent,
 }
 
 /// One event.
@@ -32,9 +34,9 @@ pub struct Event {
     /// Thread-group id, the kernel's own.
     pub tgid: u32,
     /// Thread-group id as the agent sees it; 0 where it does not, or where the kernel's side could
-    /// not tell ([`What::New`]).
+    /// not tell ([`What::New`], [`What::Spent`]).
     pub visible_tgid: u32,
-    /// The slot it has ([`What::New`]) or had; then it is to be released.
+    /// The slot it has ([`What::New`], [`What::Spent`]) or had; then it is to be released.
     pub slot: Option<Slot>,
     /// Number of the binary of the slot.
     pub binary: u32,
@@ -84,6 +86,7 @@ fn decode(bytes: &[u8]) -> Option<Event> {
         KIND_EXEC => What::Exec,
         KIND_EXIT => What::Exit,
         KIND_NEW => What::New,
+        KIND_SPENT => What::Spent,
         _ => return None,
     };
     Some(Event {

@@ -323,6 +323,27 @@ impl Probes {
         self.processes.counts(slot)
     }
 
+    /// Has the kernel's side tell ([`super::events::What::Spent`], once) when the process in a slot
+    /// comes to so many births and deaths; 0 for never.
+    ///
+    /// # Errors
+    ///
+    /// Where the table cannot be written.
+    pub fn allow(&mut self, slot: Slot, hits: u64) -> Result<(), ProbeError> {
+        self.processes.allow(slot, hits)
+    }
+
+    /// Has the hits of another binary's probes count for a process from now on: of those before no
+    /// more, 0 for none. Says whether the process was still known.
+    ///
+    /// # Errors
+    ///
+    /// Where the table cannot be written.
+    pub fn count_by(&mut self, pid: u32, slot: Slot, binary: u32) -> Result<bool, ProbeError> {
+        let tgid = self.tasks.kernel_id(pid).ok_or(ProbeError::Unseen(pid))?;
+        self.processes.adopt(tgid, slot, binary, true)
+    }
+
     /// What the scheduler did with the threads of a slot.
     ///
     /// # Errors

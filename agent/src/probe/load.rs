@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
 
 use aya::{Btf, Ebpf, EbpfLoader, programs::UProbe};
 use goroscope_ebpf_probes::{
-    goroutine::{GOROUTINES, SITES},
+    goroutine::{ALLOWANCES, GOROUTINES, SITES},
     process::{FREE_SLOTS, TGIDS},
     sched::{FOLLOWED, SCHED, TASK_LAYOUT, THREADS, TaskLayout},
 };
@@ -52,6 +52,7 @@ pub(super) fn load(limits: Limits, diagnostics: bool) -> Result<Loaded, ProbeErr
         .map_max_entries(TGIDS, limits.processes.saturating_mul(2))
         .map_max_entries(FREE_SLOTS, limits.processes)
         .map_max_entries(GOROUTINES, limits.processes)
+        .map_max_entries(ALLOWANCES, limits.processes)
         .map_max_entries(SCHED, limits.processes)
         .map_max_entries(SITES, limits.sites)
         .map_max_entries(THREADS, limits.threads)

@@ -6,7 +6,7 @@ use aya::{
 };
 use goroscope_ebpf_probes::{
     event::NO_SLOT,
-    goroutine::{GOROUTINES, GoroutineCounts},
+    goroutine::{ALLOWANCES, GOROUTINES, GoroutineCounts},
     process::{FLAG_ADOPTED, FLAG_IGNORED, ProcessRef, TGIDS},
 };
 
@@ -21,6 +21,7 @@ const EXIST: u64 = 2;
 pub(super) struct ProcessTable {
     refs: HashMap<MapData, u32, ProcessRef>,
     counts: Array<MapData, GoroutineCounts>,
+    allowances: Array<MapData, u64>,
 }
 
 impl ProcessTable {
@@ -35,6 +36,10 @@ impl ProcessTable {
                 .take_map(GOROUTINES)
                 .and_then(|map| map.try_into().ok())
                 .ok_or(ProbeError::Missing(GOROUTINES))?,
+            allowances: ebpf
+                .take_map(ALLOWANCES)
+                .and_then(|map| map.try_into().ok())
+                .ok_or(ProbeError::Missing(ALLOWANCES))?,
         })
     }
 
@@ -90,8 +95,14 @@ impl ProcessTable {
         self.counts.get(&slot.0, 0).map_err(ProbeError::map(GOROUTINES))
     }
 
+    /// Has the kernel's side tell when a process comes to so many hits; 0 for never.
+    pub(super) fn allow(&mut self, slot: Slot, hits: u64) -> Result<(), ProbeError> {
+        self.allowances.set(slot.0, hits, 0).map_err(ProbeError::map(ALLOWANCES))
+    }
+
     /// Sets a slot to zero.
     pub(super) fn clear(&mut self, slot: Slot) -> Result<(), ProbeError> {
+        self.allow(slot, 0)?;
         self.counts.set(slot.0, GoroutineCounts::default(), 0).map_err(ProbeError::map(GOROUTINES))
     }
 

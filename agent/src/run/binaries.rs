@@ -31,6 +31,11 @@ const MAX_NUMBER: u32 = 1 << 24;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Number(pub(super) u32);
 
+impl Number {
+    /// That of no binary.
+    pub(super) const NONE: Self = Self(0);
+}
+
 /// The probes of a binary.
 #[derive(Debug)]
 enum Probing {
@@ -38,6 +43,8 @@ enum Probing {
     Not,
     /// Attached for all of its processes.
     Attached(Attachment),
+    /// Each of its processes that is probed has probes of its own.
+    Shared,
     /// The kernel, or the binary, does not let us.
     Failed(String),
 }
@@ -68,11 +75,14 @@ pub(super) struct Binaries {
 impl Binaries {
     /// The number of a binary that a process runs; the process is one of its users from now on.
     pub(super) fn used_by(&mut self, pid: Pid, key: FileKey, binary: Arc<Binary>) -> Number {
-        let number = *self.by_key.entry(key).or_insert_with(|| {
-            self.last = (self.last + 1) % MAX_NUMBER;
-            Number(self.last.max(1))
-        });
-        self.last = self.last.max(number.0);
+        let number = match self.by_key.get(&key) {
+            Some(number) => *number,
+            None => {
+                let number = self.fresh_number();
+                self.by_key.insert(key, number);
+                number
+            }
+        };
         let known = self.known.entry(number).or_insert_with(|| Known {
             key,
             binary,
@@ -86,6 +96,13 @@ impl Binaries {
         known.users.insert(pid);
         known.idle_since = None;
         number
+    }
+
+    /// A number that no binary has, for probes of one process.
+    pub(super) fn fresh_number(&mut self) -> Number {
+        self.last = (self.last + 1) % MAX_NUMBER;
+        self.last = self.last.max(1);
+        Number(self.last)
     }
 
     /// One of them.
@@ -156,7 +173,29 @@ impl Known {
     fn into_leaving(self) -> Option<Leaving> {
         match self.probing {
             Probing::Attached(attachment) => Some(Leaving { attachment, lease: self.lease }),
-            Probing::Not | Probing::Failed(_) => None,
+            Probing::Not | Probing::Shared | Probing::Failed(_) => None,
+        }
+    }
+
+    /// The processes that run it.
+    pub(super) fn users(&self) -> Vec<Pid> {
+        self.users.iter().copied().collect()
+    }
+
+    /// Has each of its processes probes of its own?
+    pub(super) fn is_shared_out(&self) -> bool {
+        matches!(self.probing, Probing::Shared)
+    }
+
+    /// Each of its processes has probes of its own from now on: gives the common ones back.
+    pub(super) fn share_out(&mut self) -> Option<Leaving> {
+        match std::mem::replace(&mut self.probing, Probing::Shared) {
+            Probing::Attached(attachment) => Some(Leaving { attachment, lease: self.lease.take() }),
+            Probing::Not | Probing::Shared => None,
+            Probing::Failed(reason) => {
+                self.probing = Probing::Failed(reason);
+                None
+            }
         }
     }
 
@@ -189,7 +228,7 @@ impl Known {
         exe: &Path,
         file: File,
     ) -> Result<(), String> {
-        if let Probing::Not = self.probing {
+        if let Probing::Not | Probing::Shared = self.probing {
             let target = self.target(number);
             self.probing = match target.and_then(|target| {
                 probes.attach(exe, &target, Scope::File).map_err(|error| error.to_string())
@@ -207,11 +246,11 @@ impl Known {
         }
         match &self.probing {
             Probing::Failed(reason) => Err(reason.clone()),
-            Probing::Not | Probing::Attached(_) => Ok(()),
+            Probing::Not | Probing::Shared | Probing::Attached(_) => Ok(()),
         }
     }
 
-    /// Attaches probes for one process only.
+    /// Attaches probes for one process only, whose hits carry this number.
     pub(super) fn attach_one(
         &self,
         number: Number,

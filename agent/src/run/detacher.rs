@@ -54,6 +54,11 @@ pub(super) fn detach_all(all: Vec<Leaving>) {
 
 /// The probes first: as soon as the lease is gone the file may change.
 fn take_off(leaving: Leaving) {
-    drop(leaving.attachment);
+    // Side by side: while one waits the other would still be hit.
+    thread::scope(|scope| {
+        for uprobe in leaving.attachment.split() {
+            scope.spawn(move || drop(uprobe));
+        }
+    });
     drop(leaving.lease);
 }

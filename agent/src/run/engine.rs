@@ -141,6 +141,7 @@ impl Engine {
             self.go_on_scanning();
             if last_scan.elapsed() >= self.settings.scan_interval || self.has_lost_events() {
                 self.scan();
+                self.reconcile_all();
                 last_scan = Instant::now();
             }
         }
@@ -246,6 +247,8 @@ impl Engine {
             }
             (Some(pid), What::Exit) => self.gone(pid, event),
             (Some(pid), What::New) => self.consider(pid, Some(event.tgid)),
+            (Some(pid), What::Spent) => self.spent(pid, event.slot),
+            (None, What::Spent) => {}
             // Outside the agent's pid namespace, or gone already.
             (None, What::Exec | What::Exit) => self.release(event.slot),
             (None, What::New) => self.ignore(event.tgid),
@@ -411,6 +414,7 @@ impl Engine {
         }
         self.expire();
         self.cache.keep(|key| self.binaries.knows(key));
+        self.review_budgets();
         self.want_scans();
     }
 

@@ -1,9 +1,10 @@
 //! Takes processes on: from a process id to a watched process.
 
-use std::{fmt, fs::File, io, num::NonZeroU32, path::PathBuf, sync::Arc, time::Instant};
+use std::{fmt, io, num::NonZeroU32, path::PathBuf, sync::Arc, time::Instant};
 
 use super::{
-    binaries::Number, engine::Engine, reading::Reading, settings::ProbesMode, watched::Watched,
+    binaries::Number, drift::DriftMeter, engine::Engine, reading::Reading, settings::ProbesMode,
+    watched::Watched,
 };
 use crate::{
     discover::{
@@ -27,6 +28,14 @@ pub(super) enum Passed {
     Unreadable(DiscoverError),
     /// Its file could not be read.
     File(io::Error),
+}
+
+/// Probes that count for a process.
+struct Probed {
+    /// The number that its hits carry.
+    number: Number,
+    /// The probes, where they are its own.
+    own: Option<Attachment>,
 }
 
 impl fmt::Display for Passed {
@@ -67,7 +76,11 @@ impl Engine {
                     probes = watched.probes.as_str(),
                     "watching"
                 );
+                let probed = watched.probes == Watch::Ok;
                 self.watched.insert(pid, watched);
+                if probed {
+                    self.grant(pid);
+                }
             }
             Err(passed) => self.pass_over(id, hit, &passed),
         }
@@ -104,7 +117,6 @@ impl Engine {
         let exe = self.proc.exe_link(pid).map_err(Passed::Unreadable)?;
         let file = self.proc.open_exe(pid).map_err(Passed::Unreadable)?;
         let key = FileKey::of(&file.metadata().map_err(Passed::File)?);
-        let copy = file.try_clone().map_err(Passed::File)?;
         let stat = self.proc.stat(pid).ok();
         let mut watched = Watched {
             id,
@@ -118,21 +130,30 @@ impl Engine {
             slot: None,
             attachment: None,
             probes: Watch::Off,
+            spending: None,
+            drift: DriftMeter::default(),
             reading: Reading::new(),
             stack_start: stat.as_ref().map_or(0, |stat| stat.stack_start),
         };
-        match self.cache.inspect(copy) {
+        match self.cache.inspect(file) {
             Ok(binary) => {
                 watched.facts = Some(BinaryFacts::from(&binary.facts));
                 let number = self.binaries.used_by(pid, key, Arc::clone(&binary));
                 watched.binary = Some(number);
                 watched.bias = read::load_bias(&self.proc, pid, &binary);
-                let probed = self.attach(pid, number, file);
-                let counted_by = if probed.is_ok() { number.0 } else { 0 };
+                let probed = self.attach(pid, number);
+                let counted_by = match &probed {
+                    Ok(Some(probed)) => probed.number,
+                    Ok(None) | Err(_) => Number::NONE,
+                };
                 self.adopt(&mut watched, counted_by);
                 match probed {
-                    Ok(Some(attachment)) => {
-                        watched.attachment = attachment;
+                    Ok(Some(probed)) => {
+                        // The kernel's side may have met it before, by probes that are gone now.
+                        if let (Some(slot), true) = (watched.slot, probed.own.is_some()) {
+                            self.count_by(pid, slot, probed.number);
+                        }
+                        watched.attachment = probed.own;
                         if watched.slot.is_some() {
                             watched.probes = Watch::Ok;
                         }
@@ -145,39 +166,68 @@ impl Engine {
             Err(error) if error.is_about_go() => {
                 watched.probes = Watch::Failed(error.to_string());
                 watched.reading = Reading::never(error.to_string());
-                self.adopt(&mut watched, 0);
+                self.adopt(&mut watched, Number::NONE);
             }
             Err(error) => return Err(Passed::NotGo(error)),
         }
         Ok(watched)
     }
 
-    /// Attaches the probes; `None` where none are wanted, `Some(None)` where the binary has them.
-    fn attach(
-        &mut self,
-        pid: Pid,
-        number: Number,
-        file: File,
-    ) -> Result<Option<Option<Attachment>>, String> {
+    /// Attaches the probes; `None` where none are wanted. Else the number that its hits carry, and
+    /// the probes, where they are its own.
+    fn attach(&mut self, pid: Pid, number: Number) -> Result<Option<Probed>, String> {
         if self.settings.probes == ProbesMode::Off {
             return Ok(None);
         }
+        if self.settings.selection.only_pids().is_some() {
+            return self
+                .attach_for_one(pid, number, number)
+                .map(|own| Some(Probed { number, own: Some(own) }));
+        }
+        if self.binaries.get(number).is_some_and(|known| known.is_shared_out()) {
+            let number_of_its_own = self.binaries.fresh_number();
+            return self
+                .attach_for_one(pid, number, number_of_its_own)
+                .map(|own| Some(Probed { number: number_of_its_own, own: Some(own) }));
+        }
+        self.attach_for_all(pid, number).map(|()| Some(Probed { number, own: None }))
+    }
+
+    /// Attaches probes for one process; its hits carry the number `carried`.
+    pub(super) fn attach_for_one(
+        &mut self,
+        pid: Pid,
+        number: Number,
+        carried: Number,
+    ) -> Result<Attachment, String> {
+        let (exe, thread) = self.exe_of(pid);
+        let thread = NonZeroU32::new(thread.0).ok_or("process 0 has no memory")?;
         let probes = self.probes.as_mut().map_err(|reason| reason.clone())?;
         probes.uprobes().map_err(str::to_owned)?;
         let known = self.binaries.get(number).ok_or("its binary is gone")?;
+        known.attach_one(carried, probes, &exe, thread)
+    }
+
+    /// Attaches probes for all processes that run the binary of this one, unless it has some.
+    pub(super) fn attach_for_all(&mut self, pid: Pid, number: Number) -> Result<(), String> {
+        let (exe, _) = self.exe_of(pid);
+        let file = self.proc.open_exe(pid).map_err(|error| error.to_string())?;
+        let probes = self.probes.as_mut().map_err(|reason| reason.clone())?;
+        probes.uprobes().map_err(str::to_owned)?;
+        let known = self.binaries.get(number).ok_or("its binary is gone")?;
+        known.attach(number, probes, &exe, file)
+    }
+
+    /// A path that leads to the file that a process runs, and a thread of it that lives.
+    fn exe_of(&self, pid: Pid) -> (PathBuf, Pid) {
         // `/proc/PID/exe` is gone when the main thread has ended, and so is the process's memory
         // for those who ask by its id; any living thread will do.
         let thread = self.proc.live_thread(pid).ok().flatten().unwrap_or(pid);
-        let exe: PathBuf = self.proc.root().join(format!("{pid}/task/{thread}/exe"));
-        if self.settings.selection.only_pids().is_some() {
-            let thread = NonZeroU32::new(thread.0).ok_or("process 0 has no memory")?;
-            return known.attach_one(number, probes, &exe, thread).map(|one| Some(Some(one)));
-        }
-        known.attach(number, probes, &exe, file).map(|()| Some(None))
+        (self.proc.root().join(format!("{pid}/task/{thread}/exe")), thread)
     }
 
     /// Has the kernel's side count for the process.
-    fn adopt(&mut self, watched: &mut Watched, binary: u32) {
+    fn adopt(&mut self, watched: &mut Watched, binary: Number) {
         let Ok(probes) = &mut self.probes else {
             return;
         };
@@ -186,7 +236,7 @@ impl Engine {
             let ids = self.proc.thread_ids(pid).unwrap_or_default();
             ids.into_iter().map(|id| id.0).collect()
         };
-        match probes.adopt(pid.0, binary, threads) {
+        match probes.adopt(pid.0, binary.0, threads) {
             Ok(slot) => watched.slot = Some(slot),
             Err(error) => watched.probes = Watch::Failed(error.to_string()),
         }

@@ -6,8 +6,11 @@
 pub mod settings;
 
 mod agent;
+mod allowance;
 mod binaries;
+mod budget;
 mod detacher;
+mod drift;
 mod engine;
 mod diagnostics;
 mod health;
@@ -18,6 +21,7 @@ mod nofile;
 mod observe;
 pub(crate) mod reading;
 mod scanning;
+mod spending;
 mod watched;
 
 pub use agent::agent;

@@ -4,13 +4,15 @@
 use std::{
     collections::HashMap,
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
 use super::{
+    budget::gap_seconds,
     engine::Engine,
     health::health,
     naming::{self, Seen},
+    spending::Spending,
 };
 use crate::{
     discover::identity::Pid,
@@ -62,8 +64,9 @@ impl Engine {
     }
 
     fn process(&mut self, pid: Pid, sites: &mut HashMap<Slot, Sites>) -> Option<Process> {
+        let counts = self.reconcile(pid);
         let watched = self.watched.get_mut(&pid)?;
-        let runtime = watched.reading.read(pid);
+        let runtime = counts.and_then(|counts| watched.reading.read(counts));
         // Asked behind the reading: memory that was read is that of this process if it lives.
         let stat = self.proc.stat(pid).ok();
         let runtime =
@@ -72,7 +75,8 @@ impl Engine {
         let slot = watched.slot;
         let counted = slot.zip(probes).and_then(|(slot, probes)| probes.goroutines(slot).ok());
         let probing = watched.probes == Watch::Ok;
-        let counted = counted.filter(|_| probing);
+        let spending = watched.spending.as_ref();
+        let counted = counted.filter(|_| spending.is_some());
         let sched = slot
             .zip(probes.filter(|probes| probes.sched().is_ok()))
             .and_then(|(slot, probes)| probes.sched_counts(slot).ok());
@@ -97,9 +101,9 @@ impl Engine {
                 births: Births { created: counted.created, exited: counted.exited },
                 site_losses: counted.site_losses + counted.unreadable,
                 attached: if probing { attached.or(shared).unwrap_or(0) } else { 0 },
-                gaps: 0,
-                gap_seconds: 0.0,
-                drift: None,
+                gaps: spending.map_or(0, Spending::gaps),
+                gap_seconds: gap_seconds(spending, Instant::now()),
+                drift: watched.drift.drift(),
             }),
             sites: named.unwrap_or_default(),
             sched: sched.map(|sched| Sched {

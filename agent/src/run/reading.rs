@@ -171,9 +171,8 @@ impl Reading {
         None
     }
 
-    /// All that is read at a scrape.
-    pub(crate) fn read(&mut self, pid: Pid) -> Option<Runtime> {
-        let counts = self.counts(pid)?;
+    /// All that is read at a scrape, beside the counts.
+    pub(crate) fn read(&mut self, counts: Counts) -> Option<Runtime> {
         let (table, scans) = (self.table.as_ref().map(|t| Arc::clone(&t.summary)), self.scans);
         let reader = self.reader()?;
         if reader.missing().next().is_some() {

@@ -14,7 +14,7 @@ use std::{
 
 use rustix::time::{ClockId, clock_gettime};
 
-use super::{engine::Engine, observe::now, reading::Table};
+use super::{allowance::Allowance, engine::Engine, observe::now, reading::Table};
 use crate::{
     discover::identity::{Pid, ProcessId},
     model::runtime::GoroutineTable,
@@ -55,7 +55,7 @@ impl Scanning {
     /// Looks that take `share` of a core; 0 for none.
     pub(super) fn new(share: f64) -> Self {
         Self {
-            allowance: Allowance::new(share, Instant::now()),
+            allowance: Allowance::new(share, SAVED, Instant::now()),
             buffer: ScanBuffer::default(),
             groups: Groups::default(),
             current: None,
@@ -66,33 +66,6 @@ impl Scanning {
     /// Is a look under way, or to be begun?
     pub(super) fn is_busy(&self) -> bool {
         self.current.is_some() || self.wanted
-    }
-}
-
-/// CPU time that may be used.
-#[derive(Clone, Copy, Debug)]
-struct Allowance {
-    share: f64,
-    /// CPU seconds that are left; below zero where more was used.
-    left: f64,
-    since: Instant,
-}
-
-impl Allowance {
-    fn new(share: f64, now: Instant) -> Self {
-        Self { share, left: share * SAVED.as_secs_f64(), since: now }
-    }
-
-    /// Is there any left?
-    fn has_any(&mut self, now: Instant) -> bool {
-        let elapsed = now.saturating_duration_since(self.since).as_secs_f64();
-        self.since = now;
-        self.left = (self.left + elapsed * self.share).min(self.share * SAVED.as_secs_f64());
-        self.left > 0.0
-    }
-
-    fn use_up(&mut self, cpu_seconds: f64) {
-        self.left -= cpu_seconds;
     }
 }
 
@@ -261,27 +234,6 @@ fn table(current: &Current, groups: &Groups, reasons: Option<&WaitReasons>) -> T
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_share_is_kept_whatever_a_look_costs() {
-        let start = Instant::now();
-        let mut allowance = Allowance::new(0.01, start);
-        let mut used = 0.0;
-        for second in 0..1000 {
-            let now = start + Duration::from_secs(second);
-            while allowance.has_any(now) {
-                allowance.use_up(0.3);
-                used += 0.3;
-            }
-        }
-        assert!((9.5..=10.5).contains(&used), "{used} s of 1000 s");
-    }
-
-    #[test]
-    fn without_a_share_nothing_is_looked_at() {
-        let now = Instant::now();
-        assert!(!Allowance::new(0.0, now).has_any(now + Duration::from_secs(1000)));
-    }
 
     #[test]
     fn large_tables_wait_longer_but_not_for_ever() {

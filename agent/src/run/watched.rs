@@ -1,6 +1,6 @@
 //! One watched process, as the engine keeps it.
 
-use super::{binaries::Number, reading::Reading};
+use super::{binaries::Number, drift::DriftMeter, reading::Reading, spending::Spending};
 use crate::{
     discover::identity::ProcessId,
     inspect::address::LoadBias,
@@ -35,8 +35,19 @@ pub(super) struct Watched {
     pub(super) attachment: Option<Attachment>,
     /// How the probes do.
     pub(super) probes: Watch,
+    /// What they may cost; `None` where there never were any.
+    pub(super) spending: Option<Spending>,
+    /// Whether they count what the runtime counts, since they were attached last.
+    pub(super) drift: DriftMeter,
     /// Its runtime.
     pub(super) reading: Reading,
     /// Where its stack began when it was taken on: see [`crate::discover::stat::Stat`].
     pub(super) stack_start: u64,
+}
+
+impl Watched {
+    /// Are its probes off because they cost too much?
+    pub(super) fn is_paused(&self) -> bool {
+        self.spending.as_ref().is_some_and(Spending::is_paused)
+    }
 }
