@@ -63,22 +63,31 @@ pub struct Watch {
 }
 
 /// One agent for all trials of a matrix, which watches what runs from the fixtures' folder.
-#[derive(Debug, Default)]
-pub struct Shared(Mutex<Option<Arc<Agent>>>);
+#[derive(Debug)]
+pub struct Shared {
+    options: &'static [&'static str],
+    agent: Mutex<Option<Arc<Agent>>>,
+}
 
 impl Shared {
+    /// An agent with these further options, which does not run yet.
+    #[must_use]
+    pub fn new(options: &'static [&'static str]) -> Self {
+        Self { options, agent: Mutex::default() }
+    }
+
     /// The agent; the first who asks starts it.
     ///
     /// # Errors
     /// As [`Agent::start`].
     pub fn agent(&self) -> Result<Arc<Agent>> {
-        let mut agent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut agent = self.agent.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(agent) = agent.as_ref() {
             return Ok(Arc::clone(agent));
         }
         let glob = fixture::built()?.join("**");
         let glob = glob.to_str().context("the cache folder's path is not UTF-8")?;
-        let started = Arc::new(Agent::start(&["--exe", glob])?);
+        let started = Arc::new(Agent::start(&[&["--exe", glob], self.options].concat())?);
         *agent = Some(Arc::clone(&started));
         Ok(started)
     }

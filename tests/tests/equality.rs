@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let rows = Mode::LAID_OUT.map(|mode| mode.to_string()).to_vec();
     let table = Table::new("at rest", rows, &WITH_DEBIAN);
-    let common = Arc::new(Common { agent: Shared::default(), table });
+    let common = Arc::new(Common { agent: Shared::new(&[]), table });
     let mut trials = Vec::new();
     for version in WITH_DEBIAN {
         for mode in Mode::LAID_OUT {
@@ -183,8 +183,8 @@ impl Moment {
         }
         for event in ["created", "exited"] {
             let labels = [("pid", self.pid.as_str()), ("event", event)];
-            let drift = self.scrape.value("goroscope_count_drift_goroutines", &labels);
-            differences.compare(&format!("drift of {event}"), 0.0, drift.unwrap_or(0.0));
+            let drift = self.scrape.value("goroscope_count_drift_goroutines", &labels)?;
+            differences.compare(&format!("drift of {event}"), 0.0, drift);
         }
         let threads = u64::try_from(self.threads)?;
         differences.compare("threads", threads, self.served("goroscope_threads")?);

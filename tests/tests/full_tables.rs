@@ -26,7 +26,8 @@ fn sites_without_room_are_counted_for_the_process() -> Result<()> {
     let mut target = Speaker::start(&path, &["gc"])?;
     let pid = target.pid();
     // Room for one site; the program has one of its own, and the collector's workers are another.
-    let agent = Agent::start(&["--pid", &pid.to_string(), "--max-sites", "1"])?;
+    let agent =
+        Agent::start(&["--pid", &pid.to_string(), "--max-sites", "1", "--probes", "always"])?;
     agent.wait_probed(pid)?;
     let report = target.work()?;
     let label = pid.to_string();
@@ -54,7 +55,9 @@ fn a_process_without_room_says_so_and_the_others_are_counted() -> Result<()> {
     let mut targets = [Speaker::start(&path, &["churn"])?, Speaker::start(&path, &["churn"])?];
     let pids = [targets[0].pid(), targets[1].pid()];
     let mut options: Vec<String> =
-        ["--max-processes", "1", "--scan-interval", "1s"].map(str::to_owned).into();
+        ["--probes", "always", "--max-processes", "1", "--scan-interval", "1s"]
+            .map(str::to_owned)
+            .into();
     for pid in pids {
         options.extend(["--pid".to_owned(), pid.to_string()]);
     }
