@@ -14,7 +14,7 @@ use std::{
 
 use rustix::time::{ClockId, clock_gettime};
 
-use super::{allowance::Allowance, engine::Engine, observe::now, reading::Table};
+use super::{allowance::Allowance, engine::Engine, observe::now, reading::Table, watched::Watched};
 use crate::{
     discover::identity::{Pid, ProcessId},
     model::runtime::GoroutineTable,
@@ -37,8 +37,8 @@ pub(super) struct Scanning {
     buffer: ScanBuffer,
     groups: Groups,
     current: Option<Current>,
-    /// There may be processes that are due.
-    wanted: bool,
+    /// Processes that are due, the most urgent last.
+    due: Vec<ProcessId>,
 }
 
 /// A look that is under way.
@@ -59,13 +59,13 @@ impl Scanning {
             buffer: ScanBuffer::default(),
             groups: Groups::default(),
             current: None,
-            wanted: false,
+            due: Vec::new(),
         }
     }
 
     /// Is a look under way, or to be begun?
     pub(super) fn is_busy(&self) -> bool {
-        self.current.is_some() || self.wanted
+        self.current.is_some() || !self.due.is_empty()
     }
 }
 
@@ -94,16 +94,18 @@ fn read_clock(clock: ClockId) -> Duration {
 impl Engine {
     /// A tick is over: some process may be due.
     pub(super) fn want_scans(&mut self) {
-        self.scanning.wanted = true;
+        self.scanning.due = self.due(REGULAR, f64::INFINITY);
     }
 
     /// Does the next bit of work, about 10 ms of it.
     pub(super) fn go_on_scanning(&mut self) {
-        if self.scanning.current.is_none() && self.scanning.wanted {
-            let next = self.most_urgent(REGULAR, f64::INFINITY);
-            match next.filter(|_| self.scanning.allowance.has_any(Instant::now())) {
-                Some(id) => self.begin_scan(id),
-                None => self.scanning.wanted = false,
+        if self.scanning.current.is_none()
+            && let Some(id) = self.scanning.due.pop()
+        {
+            if self.scanning.allowance.has_any(Instant::now()) {
+                self.begin_scan(id);
+            } else {
+                self.scanning.due.clear();
             }
         }
         self.step();
@@ -116,9 +118,10 @@ impl Engine {
             return;
         }
         let began = cpu_time();
+        let mut due = self.due(FRESH, QUICK);
         while cpu_time() - began < QUICK_TOGETHER
             && self.scanning.allowance.has_any(Instant::now())
-            && let Some(id) = self.most_urgent(FRESH, QUICK)
+            && let Some(id) = due.pop()
         {
             self.begin_scan(id);
             self.step();
@@ -129,11 +132,10 @@ impl Engine {
         }
     }
 
-    /// The process that is to be looked at next, of those whose last look is that old and cost no
-    /// more than that.
-    fn most_urgent(&self, least_age: Duration, most_cost: f64) -> Option<ProcessId> {
+    /// The processes whose last look is that old and cost no more than that, the most urgent last.
+    fn due(&self, least_age: Duration, most_cost: f64) -> Vec<ProcessId> {
         let now = Instant::now();
-        let due = self.watched.values().filter_map(|watched| {
+        let due = |watched: &Watched| {
             if !watched.reading.is_open() {
                 return None;
             }
@@ -144,8 +146,10 @@ impl Engine {
             let cost = table.summary.cpu_seconds;
             (age >= least_age && cost <= most_cost)
                 .then(|| (urgency(age.as_secs_f64(), cost), watched.id))
-        });
-        due.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, id)| id)
+        };
+        let mut due: Vec<(f64, ProcessId)> = self.watched.values().filter_map(due).collect();
+        due.sort_by(|a, b| a.0.total_cmp(&b.0));
+        due.into_iter().map(|(_, id)| id).collect()
     }
 
     fn begin_scan(&mut self, id: ProcessId) {
