@@ -14,8 +14,10 @@ pub const NEWEST: &str = "1.27.3";
 /// An older one, which Debian has as a package and Python's registry does not have as a wheel.
 pub const DEBIAN: &str = "1.19";
 /// All of them, the oldest first: what reads a runtime's records has to know each layout.
-pub const WITH_DEBIAN: [&str; 8] =
-    [DEBIAN, "1.21.13", "1.22.10", "1.23.9", "1.24.11", "1.25.5", "1.26.6", NEWEST];
+pub const WITH_DEBIAN: [&str; 8] = {
+    let [a, b, c, d, e, f, g] = VERSIONS;
+    [DEBIAN, a, b, c, d, e, f, g]
+};
 
 /// An unpacked Go toolchain.
 #[derive(Clone, Debug)]
