@@ -1,10 +1,15 @@
-//! Prints what stage `read` knows of a process, and what the reading costs.
+//! What reading a process's runtime costs, as one object of JSON: `cargo xtask bench scan` runs it.
 //!
 //! ```text
-//! cargo run --example read -- PID
+//! cargo run --release --example read -- PID [ROUNDS]
 //! ```
+//!
+//! Rounds take turns: some cheap counts, a scan of all goroutines, and a bare scan, in which the
+//! same ranges of memory are read again with the same calls to the kernel and nothing is done with
+//! them.
 
 use std::{
+    cell::RefCell,
     env,
     fs::{self, File},
     os::linux::fs::MetadataExt as _,
@@ -21,57 +26,108 @@ use goroscope::{
         inspect,
     },
     read::{
-        Groups, RuntimeFacts, RuntimeReader, ScanBuffer,
-        memory::{Memory, Span},
+        Groups, RuntimeFacts, RuntimeReader, ScanBuffer, State,
+        memory::{Memory, MemoryError, Span},
         process_memory::ProcessMemory,
     },
 };
+use serde_json::json;
+
+const ROUNDS: usize = 5;
+const COUNTS_PER_ROUND: usize = 20;
+
+/// Notes what is read while it is asked to.
+struct Noting {
+    memory: ProcessMemory,
+    calls: RefCell<Option<Vec<Vec<Span>>>>,
+}
+
+impl Memory for Noting {
+    fn read_many(&self, spans: &[Span], into: &mut [u8]) -> Result<(), MemoryError> {
+        if let Some(calls) = self.calls.borrow_mut().as_mut() {
+            calls.push(spans.to_vec());
+        }
+        self.memory.read_many(spans, into)
+    }
+}
 
 fn main() -> Result<()> {
-    let pid = Pid(env::args().nth(1).context("usage: read PID")?.parse()?);
+    let mut arguments = env::args().skip(1);
+    let pid = Pid(arguments.next().context("usage: read PID [ROUNDS]")?.parse()?);
+    let rounds = arguments.next().map_or(Ok(ROUNDS), |rounds| rounds.parse())?;
     let file = File::open(format!("/proc/{pid}/exe"))?;
     let inode = file.metadata()?.st_ino();
     let started = Instant::now();
     let binary = Arc::new(inspect(file)?);
-    println!("inspect: {:?}", started.elapsed());
+    let inspected = started.elapsed().as_secs_f64();
     let started = Instant::now();
     let facts = Arc::new(RuntimeFacts::of(&binary)?);
-    println!("facts: {:?} ({:?}, {:?})", started.elapsed(), facts.release, facts.origin);
+    let found = started.elapsed().as_secs_f64();
     let bias = binary.load_bias(mappings(pid, inode)?).context("no load bias")?;
-    let started = Instant::now();
     let names = Arc::clone(&binary);
     let names = Arc::new(move |at| names.function_at(at));
-    let mut reader = RuntimeReader::open(facts, ProcessMemory::new(pid, "/proc")?, bias, names)?;
-    println!("open: {:?}", started.elapsed());
-    for (global, why) in reader.missing() {
-        println!("missing {}: {why}", global.symbol());
-    }
-    for _ in 0..3 {
-        let started = Instant::now();
-        let counts = reader.counts()?;
-        println!("counts: {:?} {counts:?}", started.elapsed());
-    }
+    let memory = Noting { memory: ProcessMemory::new(pid, "/proc")?, calls: RefCell::default() };
+    let started = Instant::now();
+    let mut reader = RuntimeReader::open(facts, memory, bias, names)?;
+    let opened = started.elapsed().as_secs_f64();
+
     let mut buffer = ScanBuffer::default();
     let mut groups = Groups::default();
-    let mut records = Vec::new();
-    for _ in 0..5 {
+    let (mut counts, mut scans, mut bare) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut report, mut ranges, mut calls, mut bytes) = Default::default();
+    for _ in 0..rounds {
+        for _ in 0..COUNTS_PER_ROUND {
+            let started = Instant::now();
+            reader.counts()?;
+            counts.push(started.elapsed().as_secs_f64());
+        }
+        // What this scan reads is what the bare one reads; noting it is not timed.
+        *reader.memory().calls.borrow_mut() = Some(Vec::new());
+        groups.clear();
+        reader.scan(&mut buffer, &mut |goroutine| groups.add(goroutine))?;
+        let noted = reader.memory().calls.borrow_mut().take().unwrap_or_default();
         groups.clear();
         let started = Instant::now();
-        let report = reader.scan(&mut buffer, &mut |goroutine| groups.add(goroutine))?;
-        println!("scan: {:?} {report:?}", started.elapsed());
+        report = reader.scan(&mut buffer, &mut |goroutine| groups.add(goroutine))?;
+        scans.push(started.elapsed().as_secs_f64());
+        bare.push(read_again(&reader.memory().memory, &noted)?);
+        calls = noted.len();
+        ranges = noted.iter().map(Vec::len).sum::<usize>();
+        bytes = noted.iter().flatten().map(|span| span.length).sum::<usize>();
     }
-    reader.scan(&mut buffer, &mut |goroutine| records.push(goroutine.record.0))?;
-    bare(reader.memory(), records, reader.facts().layout.g.size.into())?;
-    for (state, count) in groups.by_state().filter(|(_, count)| *count > 0) {
-        println!("  {count} {}", state.as_str());
-    }
-    for (reason, count) in groups.by_reason() {
-        println!("  {count} {}", reader.wait_reasons()?.name(reason).unwrap_or("?"));
-    }
-    println!("gc: {:?} cycles", reader.gc().map(|gc| gc.cycles));
-    println!("heap: {:?} {:?}", reader.heap(), reader.heap_goal());
-    println!("latencies: {:?}", reader.sched_latency().map(|latency| latency.count()));
+    let states: Vec<(&str, u64)> = groups.by_state().map(name_and_count).collect();
+    println!(
+        "{}",
+        json!({
+            "seconds": {
+                "inspect": inspected, "facts": found, "open": opened,
+                "counts": counts, "scans": scans, "bare": bare,
+            },
+            "counts": format!("{:?}", reader.counts()?),
+            "live": report.live, "records": report.records, "torn": report.torn,
+            "calls": calls, "ranges": ranges, "bytes": bytes,
+            "states": states.into_iter().collect::<std::collections::BTreeMap<_, _>>(),
+            "missing": reader.missing().map(|(global, why)| format!("{}: {why}", global.symbol()))
+                .collect::<Vec<_>>(),
+        })
+    );
     Ok(())
+}
+
+fn name_and_count((state, count): (State, u64)) -> (&'static str, u64) {
+    (state.as_str(), count)
+}
+
+/// Seconds that the same reads take when nothing is done with the bytes.
+fn read_again(memory: &ProcessMemory, calls: &[Vec<Span>]) -> Result<f64> {
+    let length = |spans: &Vec<Span>| spans.iter().map(|span| span.length).sum::<usize>();
+    let mut into = vec![0; calls.iter().map(length).max().unwrap_or(0)];
+    let started = Instant::now();
+    for spans in calls {
+        let into = into.get_mut(..length(spans)).context("too long")?;
+        memory.read_many(spans, into)?;
+    }
+    Ok(started.elapsed().as_secs_f64())
 }
 
 fn mappings(pid: Pid, inode: u64) -> Result<Vec<Mapping>> {
@@ -87,31 +143,4 @@ fn mappings(pid: Pid, inode: u64) -> Result<Vec<Mapping>> {
         same.then_some(Mapping { start, end, offset, executable })
     };
     Ok(maps.lines().filter_map(parse).collect())
-}
-
-/// How long it takes to read the same bytes and do nothing with them.
-fn bare(memory: &impl Memory, mut records: Vec<u64>, size: u64) -> Result<()> {
-    records.sort_unstable();
-    let mut spans: Vec<Span> = Vec::new();
-    for at in &records {
-        match spans.last_mut() {
-            Some(last) if at - (last.at.0 + last.length as u64) < 256 && last.length < 16 << 10 => {
-                last.length = usize::try_from(at + size - last.at.0)?;
-            }
-            _ => spans.push(Span { at: ProcessAddress(*at), length: usize::try_from(size)? }),
-        }
-    }
-    for _ in 0..3 {
-        let started = Instant::now();
-        let mut into = vec![0; 64 << 20];
-        let mut bytes = 0;
-        for batch in spans.chunks(512) {
-            let length = batch.iter().map(|span| span.length).sum();
-            bytes += length;
-            let target = into.get_mut(..length).context("too long")?;
-            memory.read_many(batch, target)?;
-        }
-        println!("bare: {:?} for {bytes} bytes in {} spans", started.elapsed(), spans.len());
-    }
-    Ok(())
 }

@@ -8,6 +8,7 @@ pub mod inspect;
 pub mod probe;
 pub mod read;
 pub mod model;
+pub mod judge;
 pub mod serve;
 pub mod show;
 pub mod doctor;

@@ -1,9 +1,11 @@
-//! goroscope's tasks: `cargo xtask setup|build|demo|test|bench|lint`.
+//! goroscope's tasks: `cargo xtask setup|build|demo|test|bench|lint|fuzz|layouts`.
 
 mod command;
 mod setup;
 mod build;
 mod lint;
+mod fuzz;
+mod layouts;
 mod test;
 mod interrupt;
 mod demo;
@@ -36,6 +38,10 @@ enum Task {
     Bench(bench::Options),
     /// Checks format, lints and documentation
     Lint,
+    /// Runs the fuzz targets for a while
+    Fuzz(fuzz::Options),
+    /// Writes the table of layouts from the Go toolchains, or checks it
+    Layouts(layouts::Options),
 }
 
 fn main() -> ExitCode {
@@ -56,5 +62,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Test(options) => test::run(&options),
         Task::Bench(options) => bench::run(&options).map(|()| ExitCode::SUCCESS),
         Task::Lint => lint::run(),
+        Task::Fuzz(options) => fuzz::run(&options),
+        Task::Layouts(options) => layouts::run(&options),
     }
 }

@@ -7,8 +7,9 @@ use std::{
 
 use super::{doctor::table, failure::Failure};
 use crate::{
-    doctor::{self, Host},
+    doctor::{self, Host, Memory, Report},
     run::settings::AgentSettings,
+    serve::listen::ListenError,
     show::paint::Paint,
 };
 
@@ -24,6 +25,31 @@ pub(super) fn run(settings: &AgentSettings) -> anyhow::Result<ExitCode> {
             .hint("run it as root; the checks above name what else is missing")
             .into());
     }
-    crate::run::agent(settings)?;
-    Ok(ExitCode::SUCCESS)
+    if report.only_own_works() {
+        tracing::warn!(
+            "without root or CAP_SYS_PTRACE only processes of this user are watched; `goroscope \
+             doctor` tells what else is missing"
+        );
+    }
+    match crate::run::agent(settings) {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(error) => Err(match hint(&report).filter(|_| !error.is::<ListenError>()) {
+            Some(hint) => Failure::new(format!("{error:#}")).hint(hint).into(),
+            None => error,
+        }),
+    }
+}
+
+/// What to do where some processes are out of reach.
+fn hint(report: &Report) -> Option<&'static str> {
+    if report.memory != Memory::All {
+        return Some(
+            "processes of other users are only for root, and those with CAP_SYS_PTRACE; \
+             `goroscope doctor` tells what else is missing",
+        );
+    }
+    (!report.files).then_some(
+        "executables that only their owner may read are only for root, and those with \
+         CAP_DAC_READ_SEARCH; `goroscope doctor` tells what else is missing",
+    )
 }

@@ -49,7 +49,7 @@ pub(super) fn table(report: &Report, paint: Paint) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::Check;
+    use crate::doctor::{Check, Memory};
 
     fn report() -> Report {
         let check = |name, verdict, found: &str, remedy: Option<&str>| Check {
@@ -63,7 +63,7 @@ mod tests {
             check("one", Verdict::Pass, "good", None),
             check("three", Verdict::Fail, "\x1b[2Jbad", Some("do that")),
         ];
-        Report { checks, bpf: true, memory: true }
+        Report { checks, bpf: true, memory: Memory::All, files: true }
     }
 
     #[test]

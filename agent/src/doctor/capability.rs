@@ -15,8 +15,17 @@ pub(super) fn has(host: &Host, number: u32) -> bool {
     set.checked_shr(number).is_some_and(|set| set & 1 == 1)
 }
 
+/// Whether the kernel tells which there are.
+pub(super) fn are_known(host: &Host) -> bool {
+    host.own_status("CapEff").is_some()
+}
+
 pub(super) fn has_ptrace(host: &Host) -> bool {
     has(host, SYS_PTRACE)
+}
+
+pub(super) fn has_search(host: &Host) -> bool {
+    has(host, DAC_READ_SEARCH)
 }
 
 /// CAP_SYS_ADMIN stands in for both since they were split from it.
@@ -60,7 +69,7 @@ pub(super) fn admin(host: &Host) -> Check {
 /// Without it only processes of the same user can be looked at.
 pub(super) fn ptrace(host: &Host) -> Check {
     const NAME: &str = "CAP_SYS_PTRACE";
-    if has(host, SYS_PTRACE) {
+    if has_ptrace(host) {
         Check::pass(NAME, "there", "every process's executable and memory can be read")
     } else {
         Check::fail(NAME, "missing", "processes of other users cannot be looked at")
@@ -71,7 +80,7 @@ pub(super) fn ptrace(host: &Host) -> Check {
 /// Files of containers belong to other users.
 pub(super) fn search(host: &Host) -> Check {
     const NAME: &str = "CAP_DAC_READ_SEARCH";
-    if has(host, DAC_READ_SEARCH) {
+    if has_search(host) {
         Check::pass(NAME, "there", "files of other users and of containers can be read")
     } else {
         Check::warn(

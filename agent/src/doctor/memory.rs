@@ -1,12 +1,35 @@
 //! Whether other processes' memory can be read.
 
+use serde::Serialize;
+
 use super::{Check, Host, capability};
 
 const SCOPE: &str = "sys/kernel/yama/ptrace_scope";
 
-/// It can, of processes of any user; those of one's own are not counted as enough for a host.
-pub(super) fn readable(host: &Host) -> bool {
-    capability::has_ptrace(host) && host.proc(SCOPE).as_deref() != Some("3")
+/// Whose processes' memory can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Memory {
+    /// Nobody's.
+    Closed,
+    /// That of processes of the same user.
+    Own,
+    /// Everybody's.
+    All,
+}
+
+/// What the user and Yama allow (`__ptrace_may_access`):
+/// <https://github.com/torvalds/linux/blob/v6.12/kernel/ptrace.c#L281>.
+pub(super) fn whose(host: &Host) -> Memory {
+    let scope = host.proc(SCOPE);
+    let capable = capability::has_ptrace(host);
+    match scope.as_deref() {
+        Some("3") => Memory::Closed,
+        _ if capable => Memory::All,
+        // Without procfs no process is found.
+        None | Some("0") if capability::are_known(host) => Memory::Own,
+        _ => Memory::Closed,
+    }
 }
 
 /// Yama is one of the kernel's security modules; it may be missing.

@@ -21,6 +21,7 @@ mod namespace;
 mod uprobe;
 
 pub use host::Host;
+pub use memory::Memory;
 pub use trial::{Refusal, Trials};
 
 /// How a check ended.
@@ -86,15 +87,23 @@ pub struct Report {
     pub checks: Vec<Check>,
     /// The kernel takes eBPF programs from this process.
     pub bpf: bool,
-    /// Other processes' memory can be read.
-    pub memory: bool,
+    /// Whose processes' memory can be read.
+    pub memory: Memory,
+    /// Everybody's files can be read.
+    pub files: bool,
 }
 
 impl Report {
-    /// Neither eBPF nor other processes' memory is open to us.
+    /// Neither eBPF nor any other process's memory is open to us.
     #[must_use]
     pub fn nothing_works(&self) -> bool {
-        !self.bpf && !self.memory
+        !self.bpf && self.memory == Memory::Closed
+    }
+
+    /// This user's own processes can be watched, and no others.
+    #[must_use]
+    pub fn only_own_works(&self) -> bool {
+        !self.bpf && self.memory == Memory::Own
     }
 
     /// The worst verdict.
@@ -126,7 +135,12 @@ pub fn run(host: &Host) -> Report {
         limit::memlock(host),
         limit::open_files(host),
     ];
-    Report { checks, bpf: bpf::works(host), memory: memory::readable(host) }
+    Report {
+        checks,
+        bpf: bpf::works(host),
+        memory: memory::whose(host),
+        files: capability::has_search(host),
+    }
 }
 
 #[cfg(test)]

@@ -127,7 +127,7 @@ fn bpf_is_tried() {
 fn nothing_works() {
     let mut host = MadeUp::new();
     host.1.load_program = || Err(Refusal::NotPermitted);
-    host.capabilities(NONE);
+    host.capabilities(NONE).file("proc/sys/kernel/yama/ptrace_scope", "1\n");
     assert!(host.report().nothing_works());
     host.capabilities(ALL).file("proc/sys/kernel/yama/ptrace_scope", "3\n");
     assert!(host.report().nothing_works());
@@ -135,6 +135,36 @@ fn nothing_works() {
     assert!(!host.report().nothing_works());
     host.file("proc/sys/kernel/osrelease", "5.4.0");
     assert!(host.report().nothing_works());
+}
+
+#[test]
+fn whose_memory_can_be_read() {
+    let host = MadeUp::new();
+    for (capabilities, scope, memory) in [
+        (NONE, None, Memory::Own),
+        (NONE, Some("0"), Memory::Own),
+        (NONE, Some("1"), Memory::Closed),
+        (NONE, Some("4"), Memory::Closed),
+        (ALL, Some("1"), Memory::All),
+        (ALL, Some("2"), Memory::All),
+        (ALL, Some("3"), Memory::Closed),
+    ] {
+        host.capabilities(capabilities);
+        if let Some(scope) = scope {
+            host.file("proc/sys/kernel/yama/ptrace_scope", scope);
+        }
+        assert_eq!(host.report().memory, memory, "{capabilities} {scope:?}");
+    }
+}
+
+#[test]
+fn an_ordinary_user_has_processes_of_its_own() {
+    let mut host = MadeUp::new();
+    host.1.load_program = || Err(Refusal::NotPermitted);
+    host.capabilities(NONE);
+    assert!(host.report().only_own_works() && !host.report().nothing_works());
+    host.capabilities(ALL);
+    assert!(!host.report().only_own_works());
 }
 
 #[test]

@@ -87,6 +87,9 @@ impl Functions {
         wanted: [&'static str; N],
     ) -> Result<[Option<Function>; N], InspectError> {
         let names = self.name_places(wanted)?;
+        // Most words are beside the names, which lie close together: those cost one comparison.
+        let known = || names.iter().flatten().copied();
+        let Some((first, last)) = known().min().zip(known().max()) else { return Ok([None; N]) };
         let mut found = [None; N];
         let mut candidates = 0;
         // Functions are found by the place of their name, the second of their words; whether it is
@@ -97,7 +100,7 @@ impl Functions {
         self.source.scan(start, self.module.functions.end(), 4, |at, piece| {
             for (index, word) in piece.chunks_exact(4).enumerate() {
                 let word = word.try_into().map_or(0, u32::from_le_bytes);
-                if word != 0 && names.contains(&Some(word)) {
+                if (first..=last).contains(&word) && names.contains(&Some(word)) {
                     places.push((at + index as u64 * 4).saturating_sub(4));
                     candidates += 1;
                 }

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::{
+    leak::Evidence,
     process::{Origin, Process},
     site::Site,
 };
@@ -106,6 +107,82 @@ pub struct SiteJson<'a> {
     pub stack_bytes: u64,
     /// How long the one that waits longest has waited, where the runtime has noted it.
     pub longest_wait_seconds: Option<f64>,
+}
+
+/// One site that is judged to leak.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LeakJson<'a> {
+    /// The process id.
+    pub pid: u32,
+    /// Path of the executable.
+    pub exe: &'a str,
+    /// Whose process it is.
+    pub origin: OriginJson<'a>,
+    /// Function with the `go` statement.
+    pub created_by: &'a str,
+    /// `file.go:line`
+    pub location: String,
+    /// Path of the source file.
+    pub file: &'a str,
+    /// Line of the `go` statement.
+    pub line: u32,
+    /// The function started.
+    pub start: &'a str,
+    /// `suspected` or `confirmed`.
+    pub verdict: &'static str,
+    /// What most of its goroutines wait for.
+    pub wait_reason: &'a str,
+    /// Goroutines that it holds.
+    pub goroutines: u64,
+    /// How many more there are each minute.
+    pub per_minute: f64,
+    /// Bytes of their stacks.
+    pub stack_bytes: u64,
+    /// When the evidence began to point there: RFC 3339.
+    pub since: Option<String>,
+    /// When it had held long enough: RFC 3339.
+    pub confirmed_at: Option<String>,
+    /// What speaks for it.
+    pub evidence: Vec<EvidenceJson<'a>>,
+}
+
+/// One thing that speaks for a leak.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EvidenceJson<'a> {
+    /// Name of the rule.
+    pub rule: &'a str,
+    /// What it found.
+    pub words: &'a str,
+    /// The number behind it.
+    pub value: f64,
+}
+
+impl<'a> LeakJson<'a> {
+    /// The leaks of a process.
+    pub fn of(process: &'a Process) -> impl Iterator<Item = Self> {
+        process.leaks.iter().map(|leak| Self {
+            pid: process.id.pid.0,
+            exe: &process.exe,
+            origin: OriginJson::from(&process.origin),
+            created_by: &leak.site.created_by,
+            location: leak.site.location(),
+            file: &leak.site.file,
+            line: leak.site.line,
+            start: &leak.site.start,
+            verdict: leak.verdict.as_str(),
+            wait_reason: &leak.wait_reason,
+            goroutines: leak.goroutines,
+            per_minute: leak.per_minute,
+            stack_bytes: leak.stack_bytes,
+            since: rfc3339(leak.since),
+            confirmed_at: leak.confirmed_at.and_then(rfc3339),
+            evidence: leak
+                .evidence
+                .iter()
+                .map(|Evidence { rule, words, value }| EvidenceJson { rule, words, value: *value })
+                .collect(),
+        })
+    }
 }
 
 impl<'a> From<&'a Process> for ProcessJson<'a> {
@@ -217,6 +294,7 @@ mod tests {
             }),
             probed: None,
             sites: Vec::new(),
+            leaks: Vec::new(),
             sched: None,
             watch: Watches {
                 runtime: Watch::Partly("no statistics".to_owned()),

@@ -2,6 +2,7 @@
 
 pub mod delay;
 pub mod json;
+pub mod leak;
 pub mod probed;
 pub mod process;
 pub mod runtime;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     delay::DelayHistogram,
+    leak::Leak,
     probed::Probed,
     runtime::Runtime,
     site::Site,
@@ -84,6 +85,8 @@ pub struct Process {
     pub probed: Option<Probed>,
     /// Creation sites, the largest first, bounded; the rest last, without a name.
     pub sites: Vec<Site>,
+    /// Creation sites that are judged to leak, those with most goroutines first.
+    pub leaks: Vec<Leak>,
     /// The scheduler's view; `None` where the scheduler is not traced.
     pub sched: Option<Sched>,
     /// How well it can be watched, in each way.

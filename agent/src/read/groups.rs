@@ -78,6 +78,12 @@ impl Groups {
 
     /// Counts a goroutine.
     pub fn add(&mut self, goroutine: &Goroutine) {
+        // Where there is no room for its group, that is counted.
+        let _index = self.place(goroutine);
+    }
+
+    /// Counts a goroutine, and gives the index of its group, where there was room for that.
+    pub fn place(&mut self, goroutine: &Goroutine) -> Option<usize> {
         if goroutine.system {
             self.system += 1;
         } else {
@@ -98,20 +104,22 @@ impl Groups {
             wait_reason: goroutine.wait_reason,
             system: goroutine.system,
         };
-        let Some(group) = self.group(key) else {
+        let Some(index) = self.group(key) else {
             self.ungrouped += 1;
-            return;
+            return None;
         };
+        let (_, group) = self.groups.get_mut(index)?;
         group.goroutines += 1;
         group.stack_bytes = group.stack_bytes.saturating_add(goroutine.stack_bytes);
         let (known, new) = (group.oldest_wait_since, goroutine.wait_since);
         if known == 0 || (new != 0 && new < known) {
             group.oldest_wait_since = new;
         }
+        Some(index)
     }
 
-    /// The group of a key; `None` where there is no room for another one.
-    fn group(&mut self, key: GroupKey) -> Option<&mut Group> {
+    /// Index of the group of a key; `None` where there is no room for another one.
+    fn group(&mut self, key: GroupKey) -> Option<usize> {
         let slot = slot(&key);
         let cached = self.cache.get(slot).copied().unwrap_or(usize::MAX);
         let hit = self.groups.get(cached).is_some_and(|(known, _)| *known == key);
@@ -133,7 +141,7 @@ impl Groups {
             }
             index
         };
-        self.groups.get_mut(index).map(|(_, group)| group)
+        Some(index)
     }
 
     /// The groups, in the order in which they were met.

@@ -15,6 +15,7 @@ mod engine;
 mod diagnostics;
 mod health;
 mod intake;
+mod leaks;
 mod mailbox;
 mod naming;
 mod nofile;

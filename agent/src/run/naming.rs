@@ -1,7 +1,7 @@
 //! From the addresses that the probes counted, and those in the runtime's table, to creation sites
 //! with names.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use goroscope_ebpf_probes::goroutine::{SiteCounts, SiteKey};
 
@@ -11,7 +11,11 @@ use crate::{
         Binary,
         address::{FileAddress, LoadBias, ProcessAddress},
     },
-    model::site::{Held, Site, SiteName},
+    judge::process::Judged,
+    model::{
+        leak::Leak,
+        site::{Held, Site, SiteName},
+    },
     read::{Group, GroupKey, State},
 };
 
@@ -100,10 +104,7 @@ pub(super) fn sites(
     bias: LoadBias,
     names: &mut Names,
 ) -> Vec<Site> {
-    let address = |process| match process {
-        0 => FileAddress(0),
-        process => ProcessAddress(process).in_file(bias).unwrap_or(FileAddress(0)),
-    };
+    let address = |address| in_file(address, bias);
     let mut sums: HashMap<SiteName, Sum> = HashMap::new();
     for (key, counts) in fold_unread(seen.counted) {
         let name = names.of(binary, address(key.gopc), address(key.startpc));
@@ -148,6 +149,41 @@ fn site(name: SiteName, sum: Sum, table: Option<&Table>) -> Site {
             stack_bytes,
             longest_wait_nanoseconds: waited.filter(|_| oldest_wait_since != 0),
         },
+    }
+}
+
+/// Names a site that is judged to leak.
+pub(super) fn leak(
+    judged: Judged,
+    table: &Table,
+    binary: &Binary,
+    bias: LoadBias,
+    names: &mut Names,
+) -> Leak {
+    let (created_at, start) = judged.site;
+    let (state, reason) = judged.most;
+    let word = table.words.get(&reason).filter(|_| state == State::Waiting).cloned();
+    // From the clock of the looks to that of the calendar.
+    let look = Duration::from_nanos(table.monotonic);
+    let calendar = |at: Duration| table.summary.taken_at - look.saturating_sub(at).as_secs_f64();
+    Leak {
+        site: names.of(binary, in_file(created_at.0, bias), in_file(start.0, bias)),
+        verdict: judged.verdict,
+        wait_reason: word.unwrap_or_else(|| Arc::from(state.as_str())),
+        goroutines: judged.goroutines,
+        per_minute: judged.per_minute,
+        stack_bytes: judged.stack_bytes,
+        since: calendar(judged.since),
+        confirmed_at: judged.confirmed_at.map(calendar),
+        evidence: judged.evidence,
+    }
+}
+
+fn in_file(address: u64, bias: LoadBias) -> FileAddress {
+    match address {
+        // Of a goroutine that no `go` statement created.
+        0 => FileAddress(0),
+        address => ProcessAddress(address).in_file(bias).unwrap_or(FileAddress(0)),
     }
 }
 

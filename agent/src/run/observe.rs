@@ -65,6 +65,7 @@ impl Engine {
 
     fn process(&mut self, pid: Pid, sites: &mut HashMap<Slot, Sites>) -> Option<Process> {
         let counts = self.reconcile(pid);
+        let leaks = self.leaks(pid);
         let watched = self.watched.get_mut(&pid)?;
         let runtime = counts.and_then(|counts| watched.reading.read(counts));
         // Asked behind the reading: memory that was read is that of this process if it lives.
@@ -106,6 +107,7 @@ impl Engine {
                 drift: watched.drift.drift(),
             }),
             sites: named.unwrap_or_default(),
+            leaks,
             sched: sched.map(|sched| Sched {
                 delay: DelayHistogram {
                     buckets: sched.delay_buckets,

@@ -9,7 +9,9 @@ use std::{
 use crate::{
     discover::{identity::Pid, proc_fs::ProcFs},
     inspect::{Binary, address::LoadBias},
+    judge::process::{ProcessJudge, SiteAddress},
     model::{
+        leak::Verdict,
         runtime::{GoroutineTable, Runtime, Scans},
         watch::Watch,
     },
@@ -35,6 +37,10 @@ pub(crate) struct Reading {
     /// What the last look at all goroutines found.
     pub(crate) table: Option<Table>,
     pub(crate) scans: Scans,
+    /// Says which of its sites leak.
+    pub(crate) judge: ProcessJudge,
+    /// What of that was said in the log.
+    pub(crate) told: HashMap<SiteAddress, Verdict>,
 }
 
 /// What a look at all goroutines found.
@@ -76,7 +82,13 @@ impl Reading {
     }
 
     fn of(state: State) -> Self {
-        Self { state, table: None, scans: Scans::default() }
+        Self {
+            state,
+            table: None,
+            scans: Scans::default(),
+            judge: ProcessJudge::default(),
+            told: HashMap::new(),
+        }
     }
 
     /// Is it to be opened now?

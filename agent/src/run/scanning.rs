@@ -17,6 +17,7 @@ use rustix::time::{ClockId, clock_gettime};
 use super::{allowance::Allowance, engine::Engine, observe::now, reading::Table, watched::Watched};
 use crate::{
     discover::identity::{Pid, ProcessId},
+    judge::look::Look,
     model::runtime::GoroutineTable,
     read::{Groups, PartialScan, ReadError, ScanBuffer, WaitReasons},
 };
@@ -47,8 +48,11 @@ struct Current {
     scan: PartialScan,
     taken_at: f64,
     at: Instant,
-    monotonic: u64,
+    /// On the clock on which the Go runtime notes waits.
+    monotonic: Duration,
     cpu: Duration,
+    /// The judge's, where it is time for one.
+    look: Option<Look>,
 }
 
 impl Scanning {
@@ -79,11 +83,6 @@ fn urgency(age: f64, cost: f64) -> f64 {
 /// CPU time that this thread has used.
 fn cpu_time() -> Duration {
     read_clock(ClockId::ThreadCPUTime)
-}
-
-/// The clock on which the Go runtime notes waits, in nanoseconds.
-fn monotonic() -> u64 {
-    u64::try_from(read_clock(ClockId::Monotonic).as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn read_clock(clock: ClockId) -> Duration {
@@ -154,17 +153,20 @@ impl Engine {
 
     fn begin_scan(&mut self, id: ProcessId) {
         let Some(watched) = self.watched.get_mut(&id.pid) else { return };
-        let Some(reader) = watched.reading.reader() else { return };
-        match reader.begin_scan() {
+        let begun = watched.reading.reader().map(|reader| reader.begin_scan());
+        let Some(begun) = begun else { return };
+        match begun {
             Ok(scan) => {
+                let monotonic = read_clock(ClockId::Monotonic);
                 self.scanning.groups.clear();
                 self.scanning.current = Some(Current {
                     id,
                     scan,
                     taken_at: now(),
                     at: Instant::now(),
-                    monotonic: monotonic(),
+                    monotonic,
                     cpu: Duration::ZERO,
+                    look: watched.reading.judge.look(monotonic),
                 });
             }
             Err(error) => self.scan_failed(id.pid, error),
@@ -180,19 +182,30 @@ impl Engine {
         let Some(reader) = watched.reading.reader() else { return };
         let Scanning { buffer, groups, allowance, .. } = &mut self.scanning;
         let began = cpu_time();
-        let step = reader.go_on(&mut current.scan, buffer, &mut |goroutine| groups.add(goroutine));
+        let look = &mut current.look;
+        let step = reader.go_on(&mut current.scan, buffer, &mut |goroutine| {
+            if let (Some(group), Some(look)) = (groups.place(goroutine), look.as_mut()) {
+                look.add(group, goroutine);
+            }
+        });
         let took = cpu_time() - began;
         current.cpu += took;
         allowance.use_up(took.as_secs_f64());
         match step {
             Ok(None) => self.scanning.current = Some(current),
             Ok(Some(report)) => {
-                let table = table(&current, groups, reader.wait_reasons().ok());
+                let reasons = reader.wait_reasons().ok().cloned();
+                let table = table(&current, groups, reasons.as_ref());
+                if let Some(look) = current.look.take() {
+                    let word = |reason| reasons.as_ref()?.name(reason);
+                    watched.reading.judge.take(look, groups.groups(), word);
+                }
                 let scans = &mut watched.reading.scans;
                 scans.done += 1;
                 scans.torn += report.torn;
                 scans.unreadable += report.unreadable;
                 watched.reading.table = Some(table);
+                self.tell_leaks(pid);
             }
             Err(error) => self.scan_failed(pid, error),
         }
@@ -231,7 +244,7 @@ fn table(current: &Current, groups: &Groups, reasons: Option<&WaitReasons>) -> T
         ungrouped: groups.ungrouped(),
         words,
         at: current.at,
-        monotonic: current.monotonic,
+        monotonic: u64::try_from(current.monotonic.as_nanos()).unwrap_or(u64::MAX),
     }
 }
 

@@ -11,7 +11,7 @@ use axum::{
 };
 
 use super::{accept, metrics::Exposition, reply::Reply, source::Source};
-use crate::model::json::{ProcessJson, SiteJson};
+use crate::model::json::{LeakJson, ProcessJson, SiteJson};
 
 type Answers = State<Arc<dyn Source>>;
 
@@ -27,6 +27,7 @@ pub(super) fn router(source: Arc<dyn Source>) -> Router {
         .route("/readyz", get(readyz))
         .route("/api/v1/processes", get(processes))
         .route("/api/v1/processes/{pid}/sites", get(sites))
+        .route("/api/v1/leaks", get(leaks))
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
         .with_state(source)
@@ -93,6 +94,14 @@ async fn sites(
                 &format!("process {pid} is not watched; /api/v1/processes lists those that are"),
             ),
         }
+    })
+    .await
+}
+
+async fn leaks(State(source): Answers, request: HeaderMap) -> Response<Body> {
+    let snapshot = source.snapshot().await;
+    off_the_loop(request, move |_| {
+        Reply::json(&snapshot.processes.iter().flat_map(LeakJson::of).collect::<Vec<_>>())
     })
     .await
 }

@@ -8,6 +8,7 @@ use crate::{
     discover::identity::{Pid, ProcessId, StartTime},
     model::{
         delay::DelayHistogram,
+        leak::{Evidence, Leak, Verdict},
         probed::{Births, Drift, Probed},
         process::{BinaryFacts, Origin, Process, Sched, Switches},
         runtime::{
@@ -28,6 +29,25 @@ pub(super) fn site(created_by: &str, line: u32, live: u64) -> Site {
         start: format!("{created_by}.func1"),
     };
     Site { name: Some(name), live, created: live + 10, exited: 10, ..Site::default() }
+}
+
+/// A site that leaks.
+fn leak() -> Leak {
+    Leak {
+        site: site("main.serve", 12, 40).name.unwrap_or_default(),
+        verdict: Verdict::Confirmed,
+        wait_reason: "chan receive".into(),
+        goroutines: 38,
+        per_minute: 300.0,
+        stack_bytes: 77_824,
+        since: 1_767_225_640.0,
+        confirmed_at: Some(1_767_225_670.0),
+        evidence: vec![Evidence {
+            rule: "growth",
+            words: "38 goroutines more in 60 s, and never fewer".to_owned(),
+            value: 38.0,
+        }],
+    }
 }
 
 /// What a runtime says of itself.
@@ -104,6 +124,7 @@ pub(super) fn whole(pid: u32) -> Process {
             drift: Some(Drift { created: 0, exited: -3 }),
         }),
         sites: vec![site("main.serve", 12, 40), site("main.main", 7, 2)],
+        leaks: vec![leak()],
         sched: Some(Sched {
             delay: DelayHistogram { buckets, sum_nanoseconds: 70_500_000_000 },
             switches: Switches { voluntary: 11, preempted: 22 },
@@ -128,6 +149,7 @@ pub(super) fn bare(pid: u32) -> Process {
         runtime: None,
         probed: None,
         sites: Vec::new(),
+        leaks: Vec::new(),
         sched: None,
         watch: Watches {
             runtime: Watch::Failed("the memory cannot be read".to_owned()),

@@ -1,4 +1,4 @@
-//! The middle of some measurements.
+//! The middle of some measurements, and how far they lie apart.
 
 /// The median; zero of none.
 pub(super) fn median(values: &[f64]) -> f64 {
@@ -13,6 +13,13 @@ pub(super) fn median(values: &[f64]) -> f64 {
     }
 }
 
+/// The smallest and the largest; infinite ones of none.
+pub(super) fn spread(values: &[f64]) -> (f64, f64) {
+    let lowest = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let highest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    (lowest, highest)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -22,5 +29,10 @@ mod tests {
         assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
         assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
         assert_eq!(median(&[]), 0.0);
+    }
+
+    #[test]
+    fn the_ends_are_found() {
+        assert_eq!(spread(&[3.0, 1.0, 2.0]), (1.0, 3.0));
     }
 }

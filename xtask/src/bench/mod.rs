@@ -1,12 +1,17 @@
 //! `cargo xtask bench`: what watching costs, and how soon it begins.
 
 mod bpftrace;
+mod example;
+mod figures;
 mod hundred;
+mod inspect;
 mod median;
 mod probes;
 mod report;
+mod scan;
 mod start;
 mod switches;
+mod target;
 
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
@@ -19,7 +24,7 @@ use std::path::PathBuf;
 
 use crate::{build, setup};
 
-/// What to measure.
+/// What to measure; by default all.
 #[derive(Args)]
 pub(crate) struct Options {
     #[command(subcommand)]
@@ -32,6 +37,56 @@ enum What {
     Probes,
     /// How soon a process is probed that starts, or that execs
     Start,
+    /// What is left of the throughput of three programs while they are watched
+    Target(target::Options),
+    /// What a look at a million goroutines costs, and the agent with many programs as a whole
+    Scan(scan::Options),
+    /// What it costs to be ready to read large binaries, and a thousand processes of one
+    Inspect(inspect::Options),
+}
+
+impl What {
+    const ALL: [Self; 5] = [
+        Self::Probes,
+        Self::Start,
+        Self::Target(target::Options::DEFAULT),
+        Self::Scan(scan::Options::DEFAULT),
+        Self::Inspect(inspect::Options::DEFAULT),
+    ];
+
+    /// The name of its section.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Probes => "probes",
+            Self::Start => "start",
+            Self::Target(_) => "target",
+            Self::Scan(_) => "scan",
+            Self::Inspect(_) => "inspect",
+        }
+    }
+
+    /// A try with other options than the usual ones is not for the documentation.
+    fn is_try(self) -> bool {
+        match self {
+            Self::Probes | Self::Start => false,
+            Self::Target(options) => options != target::Options::DEFAULT,
+            Self::Scan(options) => options != scan::Options::DEFAULT,
+            Self::Inspect(options) => options != inspect::Options::DEFAULT,
+        }
+    }
+
+    fn measure(self) -> Result<String> {
+        match self {
+            Self::Probes => {
+                let parts = [probes::measure()?, switches::measure()?, hundred::measure()?];
+                Ok(parts.join("\n"))
+            }
+            Self::Start => start::measure(),
+            Self::Target(options) => target::measure(options),
+            Self::Scan(options) => scan::measure(options),
+            Self::Inspect(options) => inspect::measure(options),
+        }
+    }
 }
 
 /// Measures, prints, and writes docs/benchmarks.md.
@@ -41,17 +96,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     build::release()?;
     setup::go(&[NEWEST])?;
-    let wanted = options.what.map_or_else(|| vec![What::Probes, What::Start], |what| vec![what]);
+    let wanted = options.what.map_or_else(|| What::ALL.to_vec(), |what| vec![what]);
     for what in wanted {
-        let (name, section) = match what {
-            What::Probes => {
-                let parts = [probes::measure()?, switches::measure()?, hundred::measure()?];
-                ("probes", parts.join("\n"))
-            }
-            What::Start => ("start", start::measure()?),
-        };
+        let section = what.measure()?;
         println!("\n{section}");
-        report::write(name, &section)?;
+        if what.is_try() {
+            println!("not written into docs/benchmarks.md: this was a try with other options");
+        } else {
+            report::write(what.name(), &section)?;
+        }
     }
     Ok(())
 }

@@ -3,6 +3,10 @@
 mod rust_src;
 mod bpf_linker;
 mod go;
+mod cargo_fuzz;
+mod debian;
+
+use std::path::PathBuf;
 
 use anyhow::Result;
 use goroscope_tests::{cache, toolchain};
@@ -20,10 +24,25 @@ pub(crate) fn go(versions: &[&'static str]) -> Result<()> {
     versions.iter().try_for_each(|version| go::install(version))
 }
 
+/// What builds the fuzz targets; gives the path of `cargo-fuzz`.
+pub(crate) fn for_fuzzing() -> Result<PathBuf> {
+    let _lock = cache::lock("setup-fuzz")?;
+    cargo_fuzz::install()?;
+    cargo_fuzz::binary()
+}
+
+/// Programs that only Debian's packages bring.
+pub(crate) fn debian() -> Result<()> {
+    let _lock = cache::lock("setup-debian")?;
+    debian::install()
+}
+
 /// Everything.
 pub(crate) fn all() -> Result<()> {
     for_build()?;
     go(&toolchain::VERSIONS)?;
+    for_fuzzing()?;
+    debian()?;
     println!("set up: everything is in {}", cache::folder()?.display());
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! `cargo xtask test`: lints, unit tests, and the tests against the real kernel, in one count.
+//! `cargo xtask test`: lints, unit tests, the tests against the real kernel, and the fuzz targets for a
+//! short while, in one count.
 
 mod tally;
 mod binaries;
@@ -10,7 +11,11 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use goroscope_tests::{toolchain, workspace};
 
-use crate::{build, command, lint, setup};
+use crate::{
+    build, command,
+    fuzz::{self, Fuzzer, Target},
+    lint, setup,
+};
 use binaries::Kind;
 use tally::Tally;
 
@@ -32,14 +37,20 @@ enum Part {
     Unit,
     /// Tests that need the real kernel and real Go programs
     Kernel,
+    /// Each fuzz target for a short while
+    Fuzz,
 }
+
+/// How long a fuzz target runs, in seconds.
+const FUZZING: u32 = 10;
 
 /// Runs the tests; the last line has the counts.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let wanted = |part: Part| options.parts.is_empty() || options.parts.contains(&part);
     setup::for_build()?;
-    if wanted(Part::Unit) || wanted(Part::Kernel) {
+    if wanted(Part::Unit) || wanted(Part::Kernel) || wanted(Part::Fuzz) {
         setup::go(&toolchain::VERSIONS)?;
+        setup::debian()?;
     }
     let mut tally = Tally::default();
     if wanted(Part::Lint) {
@@ -72,7 +83,36 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             .iter()
             .for_each(|binary| runner.run(binary, &mut tally));
     }
+    if wanted(Part::Fuzz) {
+        fuzzing(options.filter.as_deref().unwrap_or_default(), &mut tally);
+    }
     Ok(tally.finish())
+}
+
+/// Each fuzz target counts as one test.
+fn fuzzing(filter: &str, tally: &mut Tally) {
+    let named = Target::all().iter().map(|target| (*target, format!("fuzz::{}", target.name())));
+    let targets: Vec<_> = named.filter(|(_, name)| name.contains(filter)).collect();
+    if targets.is_empty() {
+        return;
+    }
+    if let Some(reason) = fuzz::impossible() {
+        tally.skipped.extend(targets.into_iter().map(|(_, name)| (name, reason.clone())));
+        return;
+    }
+    let fuzzer = match Fuzzer::build() {
+        Ok(fuzzer) => fuzzer,
+        Err(error) => return tally.failure("build::fuzz", &format!("{error:#}")),
+    };
+    for (target, name) in targets {
+        match fuzzer.run(target, FUZZING) {
+            Ok(outcome) => {
+                println!("{name}: passed ({outcome})");
+                tally.passed += 1;
+            }
+            Err(error) => tally.failure(&name, &format!("{error:#}")),
+        }
+    }
 }
 
 fn lints(tally: &mut Tally) {

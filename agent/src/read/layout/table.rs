@@ -1,6 +1,6 @@
 //! Layouts from a table that was generated from the toolchains.
 //!
-//! The table is `agent/data/layouts.txt`; the example `layouts` writes it. It has a block for each
+//! The table is `agent/data/layouts.txt`; `cargo xtask layouts` writes it. It has a block for each
 //! distinct layout, headed by the releases, architectures and experiments that have it:
 //!
 //! ```text

@@ -13,6 +13,7 @@ mod scrape;
 // The families.
 mod agent;
 mod goroutines;
+mod leaks;
 mod memory;
 mod probes;
 mod processes;
@@ -39,9 +40,10 @@ pub use format::{Exposition, Format};
 const TOP_SITES: usize = 50;
 
 /// All families, in the order of the exposition.
-const ALL: [&[Family]; 8] = [
+const ALL: [&[Family]; 9] = [
     goroutines::FAMILIES,
     sites::FAMILIES,
+    leaks::FAMILIES,
     sched::FAMILIES,
     memory::FAMILIES,
     processes::FAMILIES,

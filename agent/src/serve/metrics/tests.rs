@@ -82,6 +82,7 @@ fn prometheus_text() {
         r#"goroscope_thread_switches_total{API,kind="voluntary"} 11"#,
         r#"goroscope_thread_switches_total{API,kind="preempted"} 22"#,
         "goroscope_threads{API} 9",
+        r#"goroscope_leak_goroutines{API,created_by="main.serve",location="main.go:12",start="main.serve.func1",wait_reason="chan receive",verdict="confirmed"} 38"#,
         "# TYPE goroscope_gc_cycles_total counter",
         "goroscope_gc_cycles_total{API} 12",
         r#"goroscope_gc_pause_seconds_bucket{API,le="0.001048576"} 24"#,
