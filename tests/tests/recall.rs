@@ -212,7 +212,7 @@ fn confirmed(agent: &Agent, leak: &str, go: &Go) -> Result<Duration> {
         "{found:?}, leaked {}",
         report.leaked
     );
-    ensure!(found.per_minute > 100.0 && found.per_minute < 1000.0, "{found:?}");
+    ensure!(found.per_minute > 60.0 && found.per_minute < 1000.0, "{found:?}");
     ensure!(found.stack_bytes > 0 && !found.wait_reason.is_empty(), "{found:?}");
     let rules: Vec<&str> = found.evidence.iter().map(|evidence| evidence.rule.as_str()).collect();
     ensure!(rules == ["growth", "survivors", "stillness", "waiting"], "{found:?}");
