@@ -16,7 +16,7 @@ use goroscope_tests::{
     fixture::{self, Mode},
     requires, skip,
     speaker::Speaker,
-    toolchain::Go,
+    toolchain::{Go, NEWEST},
 };
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde::Deserialize;
@@ -77,7 +77,7 @@ fn main() -> ExitCode {
     }
     for innocent in INNOCENTS {
         let agent = Arc::clone(&agent);
-        let version = VERSIONS[VERSIONS.len() - 1];
+        let version = NEWEST;
         let name = format!("innocent::{innocent}::go{version}");
         trials.push(trial(name, version, move |go| silent(shared(&agent)?, innocent, go)));
     }
