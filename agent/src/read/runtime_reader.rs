@@ -204,7 +204,7 @@ impl<M: Memory> RuntimeReader<M> {
         Ok(PartialScan { next: 0, report: ScanReport { records, ..ScanReport::default() } })
     }
 
-    /// Shows `visit` the next goroutines: those of [`STEP`] records. Gives the report when the
+    /// Shows `visit` the next goroutines: those of 32 768 records. Gives the report when the
     /// last were among them.
     ///
     /// # Errors
