@@ -5,8 +5,19 @@
 use std::{
     fs,
     io::Read as _,
+    path::Path,
     process::{Child, Command, Output, Stdio},
 };
+
+use goroscope_tests::{
+    elf::{self, Lie},
+    fixture::{self, Mode},
+    process::Guard,
+    skip,
+    speaker::Speaker,
+    toolchain::{Go, NEWEST},
+};
+use serde_json::Value;
 
 const GOROSCOPE: &str = env!("CARGO_BIN_EXE_goroscope");
 
@@ -180,6 +191,81 @@ fn a_thread() {
     assert_is_error(&run(&["ps", "--pid", &tid]), 1, &parts);
 }
 
+/// What `ps` says of the one process; it knows no number that only the runtime could tell.
+fn listed_without_numbers(pid: u32) -> Value {
+    let output = run(&["ps", "--pid", &pid.to_string(), "--output", "json"]);
+    assert_eq!(status(&output), Some(0), "{}", stderr(&output));
+    let mut processes: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(processes.as_array().unwrap().len(), 1, "{processes}");
+    let process = processes[0].take();
+    assert_eq!(process["pid"], pid);
+    for number in ["goroutines", "created_total"] {
+        assert!(process.as_object().unwrap().contains_key(number), "{process}");
+        assert!(process[number].is_null(), "{process}");
+    }
+    process
+}
+
+/// A reason is more than one word.
+fn assert_is_reason(process: &Value, way: &str) {
+    let reason = process["watch"][way].as_str().unwrap();
+    assert!(reason.contains(' '), "{way}: {process}");
+}
+
+#[test]
+fn what_only_says_that_it_is_go_is_listed_with_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("liar");
+    elf::write(&path, Lie::CorruptPclntab).unwrap();
+    let liar = Guard::start(&mut Command::new(&path)).unwrap();
+    let process = listed_without_numbers(liar.pid());
+    assert_is_reason(&process, "runtime");
+    assert_is_reason(&process, "probes");
+}
+
+/// Writes a copy of a program of Go, with what follows each occurrence of `mark` replaced.
+fn damaged(program: &Path, at: &Path, mark: &[u8], skip: usize, damage: &[u8]) {
+    let mut bytes = fs::read(program).unwrap();
+    let marks: Vec<usize> = (0..bytes.len() - mark.len() - skip - damage.len())
+        .step_by(8)
+        .filter(|at| bytes[*at..].starts_with(mark))
+        .collect();
+    assert!(!marks.is_empty(), "{mark:?} is not in {}", program.display());
+    for mark in marks {
+        bytes[mark + skip..][..damage.len()].copy_from_slice(damage);
+    }
+    fs::copy(program, at).unwrap();
+    fs::write(at, bytes).unwrap();
+}
+
+#[test]
+fn a_damaged_go_program_that_runs_is_listed_with_the_reason() {
+    let name = "a_damaged_go_program_that_runs_is_listed_with_the_reason";
+    let go = match Go::find(NEWEST) {
+        Ok(go) => go,
+        Err(error) => return skip::note(name, &error.to_string()),
+    };
+    let program = fixture::build("storm", &go, Mode::Stripped).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    // The runtime takes none of these from where they are damaged: the offsets in the header of the
+    // function table, the length of the version, the version.
+    let table = [0xf1, 0xff, 0xff, 0xff, 0, 0, 1, 8];
+    let information = b"\xff Go buildinf:";
+    for (what, mark, skip, damage) in [
+        ("table", table.as_slice(), 32, [0xff; 40].as_slice()),
+        ("information", information, 32, &[0xff; 9]),
+        ("version", information, 33, b"go1.9999"),
+    ] {
+        let path = folder.path().join(what);
+        damaged(&program, &path, mark, skip, damage);
+        let target = Speaker::start(&path, &[] as &[&str]).unwrap();
+        let process = listed_without_numbers(target.pid());
+        println!("{what}: {process:#}");
+        assert_is_reason(&process, "runtime");
+        target.quit().unwrap();
+    }
+}
+
 #[test]
 fn excluded() {
     let sleeper = Sleeper::start();
@@ -218,7 +304,7 @@ fn doctor() {
     }
     assert!(!text.contains('\x1b'), "colour belongs on a terminal");
     let json = run(&["doctor", "--output", "json"]);
-    let checks: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    let checks: Value = serde_json::from_slice(&json.stdout).unwrap();
     let checks = checks.as_array().unwrap();
     let verdicts: Vec<&str> =
         checks.iter().map(|check| check["verdict"].as_str().unwrap()).collect();

@@ -8,13 +8,7 @@
     reason = "helpers of tests are tests too"
 )]
 
-use std::{
-    collections::HashMap,
-    env, fs,
-    fs::File,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{collections::HashMap, env, fs, fs::File, path::Path, process::Command};
 
 use proptest::prelude::*;
 
@@ -23,51 +17,18 @@ use goroscope::inspect::{
     address::{FileAddress, FileOffset, LoadBias, ProcessAddress},
     inspect,
 };
-use goroscope_tests::skip;
-
-const PROGRAM: &str = include_str!("inspect_go/main.go");
-const MODULE: &str = "example.com/inspected";
-
-/// How a fixture is built.
-struct Variant {
-    name: &'static str,
-    flags: &'static [&'static str],
-    cgo: bool,
-    stripped: bool,
-    pie: bool,
-}
-
-const DEFAULT: Variant =
-    Variant { name: "default", flags: &[], cgo: false, stripped: false, pie: false };
-const STRIPPED: Variant =
-    Variant { name: "stripped", flags: &["-ldflags=-s -w"], stripped: true, ..DEFAULT };
-const PIE: Variant = Variant { name: "pie", flags: &["-buildmode=pie"], pie: true, ..DEFAULT };
-const PIE_STRIPPED: Variant = Variant {
-    name: "pie-stripped",
-    flags: &["-buildmode=pie", "-ldflags=-s -w"],
-    stripped: true,
-    ..PIE
+use goroscope_tests::{
+    fixture::{self, Mode},
+    skip,
+    toolchain::Go,
 };
-const PLAIN_DWARF: Variant =
-    Variant { name: "plain-dwarf", flags: &["-ldflags=-compressdwarf=false"], ..DEFAULT };
-const CGO: Variant = Variant { name: "cgo", cgo: true, ..DEFAULT };
-const CGO_EXTERNAL_PIE: Variant = Variant {
-    name: "cgo-external-pie",
-    flags: &["-buildmode=pie", "-ldflags=-linkmode=external -s -w"],
-    cgo: true,
-    stripped: true,
-    ..PIE
-};
-const STATIC: Variant = Variant {
-    name: "static",
-    flags: &["-ldflags=-linkmode=external -extldflags=-static"],
-    cgo: true,
-    ..DEFAULT
-};
-const TRIMPATH: Variant = Variant { name: "trimpath", flags: &["-trimpath"], ..DEFAULT };
 
-const USUAL: &[Variant] = &[DEFAULT, STRIPPED, PIE, PIE_STRIPPED, PLAIN_DWARF];
-const UNUSUAL: &[Variant] = &[CGO, CGO_EXTERNAL_PIE, STATIC, TRIMPATH];
+const PROGRAM: &str = "inspected";
+const MODULE: &str = "goroscope.test/fixtures";
+
+const USUAL: &[Mode] =
+    &[Mode::Normal, Mode::Stripped, Mode::Pie, Mode::PieStripped, Mode::PlainDwarf];
+const UNUSUAL: &[Mode] = &[Mode::Cgo, Mode::CgoExternalPie, Mode::Static, Mode::Trimpath];
 
 macro_rules! releases {
     ($($test:ident: $version:literal, $variants:expr;)+) => {$(
@@ -79,7 +40,7 @@ macro_rules! releases {
 }
 
 releases! {
-    go_1_19: "1.19", &[DEFAULT, STRIPPED, PIE, PIE_STRIPPED];
+    go_1_19: "1.19", &[Mode::Normal, Mode::Stripped, Mode::Pie, Mode::PieStripped];
     go_1_21: "1.21.13", USUAL;
     go_1_22: "1.22.10", USUAL;
     go_1_23: "1.23.9", USUAL;
@@ -92,25 +53,26 @@ releases! {
     go_1_27_unusual: "1.27.3", UNUSUAL;
 }
 
-fn check_release(test: &str, version: &str, variants: &[Variant]) {
-    let Some(toolchain) = Toolchain::find(version) else {
-        skip::note(test, "no toolchain");
-        return;
-    };
-    for variant in variants {
-        let folder = tempfile::tempdir().unwrap();
-        let binary = toolchain.build(folder.path(), variant, "amd64");
-        check_binary(&toolchain, variant, &binary);
+/// A toolchain; a test that lacks it is noted as skipped.
+fn toolchain(test: &str, version: &'static str) -> Option<Go> {
+    Go::find(version).map_err(|error| skip::note(test, &error.to_string())).ok()
+}
+
+fn check_release(test: &str, version: &'static str, modes: &[Mode]) {
+    let Some(go) = toolchain(test, version) else { return };
+    for mode in modes {
+        let binary = fixture::build(PROGRAM, &go, *mode).unwrap();
+        check_binary(&go, *mode, &binary);
         check_without_sections(&binary);
     }
 }
 
-fn check_binary(toolchain: &Toolchain, variant: &Variant, path: &Path) {
-    let context = format!("go {} {}", toolchain.version, variant.name);
+fn check_binary(go: &Go, mode: Mode, path: &Path) {
+    let context = format!("{go} {mode}");
     let binary = inspect(File::open(path).unwrap()).unwrap();
-    check_facts(&context, toolchain, variant, &binary, path);
-    check_probe_points(&context, toolchain, &binary, path);
-    check_g_fields(&context, toolchain, &binary, path);
+    check_facts(&context, go, mode, &binary, path);
+    check_probe_points(&context, go, &binary, path);
+    check_g_fields(&context, go, &binary, path);
 
     let output = Command::new(path).output().unwrap();
     assert!(output.status.success(), "{context}: {output:?}");
@@ -119,40 +81,34 @@ fn check_binary(toolchain: &Toolchain, variant: &Variant, path: &Path) {
     let told = Told::parse(told);
     let bias = binary.load_bias(told.mappings.iter().copied());
     let bias = bias.unwrap_or_else(|| panic!("{context}: no bias in {:?}", told.mappings));
-    assert_eq!(bias != LoadBias(0), variant.pie, "{context}");
+    assert_eq!(bias != LoadBias(0), mode.pie(), "{context}");
     check_created_by(&context, &binary, dump, &told, bias);
     check_frames(&context, &binary, &told, bias);
 }
 
-fn check_facts(
-    context: &str,
-    toolchain: &Toolchain,
-    variant: &Variant,
-    binary: &Binary,
-    path: &Path,
-) {
+fn check_facts(context: &str, go: &Go, mode: Mode, binary: &Binary, path: &Path) {
     let facts = &binary.facts;
-    let told = toolchain.go().arg("version").arg("-m").arg(path).output().unwrap();
+    let told = go.command().unwrap().args(["version", "-m"]).arg(path).output().unwrap();
     let told = String::from_utf8(told.stdout).unwrap();
     let version = told.lines().next().unwrap().split(": ").nth(1).unwrap();
     assert_eq!(facts.go_version, version, "{context}");
-    let minor = toolchain.version.split('.').nth(1).unwrap().parse().unwrap();
-    assert_eq!(facts.version.map(|GoVersion { minor, .. }| minor), Some(minor), "{context}");
+    let minor = facts.version.map(|GoVersion { minor, .. }| u32::from(minor));
+    assert_eq!(minor, Some(go.minor()), "{context}");
     assert_eq!(facts.module.as_deref(), Some(MODULE), "{context}");
-    let id = toolchain.go().args(["tool", "buildid"]).arg(path).output().unwrap();
+    let id = go.command().unwrap().args(["tool", "buildid"]).arg(path).output().unwrap();
     let id = String::from_utf8(id.stdout).unwrap();
     assert_eq!(facts.build_id.as_deref(), Some(id.trim()), "{context}");
     assert_eq!(facts.arch, Arch::Amd64, "{context}");
     let stripped = (facts.stripped, facts.dwarf);
-    assert_eq!(stripped, (variant.stripped, !variant.stripped), "{context}");
-    assert_eq!(facts.pie, variant.pie, "{context}");
-    let cgo = if variant.cgo { "1" } else { "0" };
+    assert_eq!(stripped, (mode.stripped(), !mode.stripped()), "{context}");
+    assert_eq!(facts.pie, mode.pie(), "{context}");
+    let cgo = if mode.cgo() { "1" } else { "0" };
     assert_eq!(facts.setting("CGO_ENABLED"), Some(cgo), "{context}");
 }
 
-fn check_probe_points(context: &str, toolchain: &Toolchain, binary: &Binary, path: &Path) {
+fn check_probe_points(context: &str, go: &Go, binary: &Binary, path: &Path) {
     let points = binary.probe_points.as_ref().unwrap();
-    let minor: u16 = toolchain.version.split('.').nth(1).unwrap().parse().unwrap();
+    let minor = go.minor();
     let death = if minor < 22 { "runtime.goexit0" } else { "runtime.gdestroy" };
     assert_eq!(points.birth.function, "runtime.newproc1", "{context}");
     assert_eq!(points.death.function, death, "{context}");
@@ -173,11 +129,10 @@ fn check_probe_points(context: &str, toolchain: &Toolchain, binary: &Binary, pat
 }
 
 /// Its own DWARF and the table of releases say the same.
-fn check_g_fields(context: &str, toolchain: &Toolchain, binary: &Binary, path: &Path) {
+fn check_g_fields(context: &str, go: &Go, binary: &Binary, path: &Path) {
     let expected = binary.g_fields.as_ref().unwrap();
     // With a version that no table has.
-    let minor = toolchain.version.split('.').nth(1).unwrap();
-    let (known, unknown) = (format!("go1.{minor}."), "go1.99.");
+    let (known, unknown) = (format!("go1.{}.", go.minor()), "go1.99.");
     let mut bytes = fs::read(path).unwrap();
     for at in 0..bytes.len() - known.len() {
         if bytes[at..].starts_with(known.as_bytes()) {
@@ -332,12 +287,9 @@ fn check_without_sections(path: &Path) {
 #[test]
 fn arm64_programs_have_their_places_behind_the_check_too() {
     for version in ["1.21.13", "1.26.6", "1.27.3"] {
-        let Some(toolchain) = Toolchain::find(version) else {
-            skip::note("arm64_programs_have_their_places_behind_the_check_too", "no toolchain");
-            continue;
-        };
-        let folder = tempfile::tempdir().unwrap();
-        let path = toolchain.build(folder.path(), &DEFAULT, "arm64");
+        let name = "arm64_programs_have_their_places_behind_the_check_too";
+        let Some(go) = toolchain(name, version) else { continue };
+        let path = fixture::build_for("arm64", PROGRAM, &go, Mode::Normal).unwrap();
         let binary = inspect(File::open(&path).unwrap()).unwrap();
         assert_eq!(binary.facts.arch, Arch::Arm64);
         let points = binary.probe_points.unwrap();
@@ -365,71 +317,16 @@ fn what_is_no_go_program_is_named() {
     assert_eq!(FileAddress(1).in_process(LoadBias(u64::MAX)), None);
 }
 
-struct Toolchain {
-    version: &'static str,
-    go: PathBuf,
-    cache: PathBuf,
-}
-
-impl Toolchain {
-    fn find(version: &str) -> Option<Self> {
-        let version: &'static str = version.to_owned().leak();
-        let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-        let cache = cache.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cache")))?;
-        let cache = cache.join("goroscope");
-        let root = env::var_os("GOROSCOPE_GO_ROOT").map(PathBuf::from);
-        let root = root.unwrap_or_else(|| cache.join("go"));
-        // Debian has this one as a package.
-        let debian = PathBuf::from(format!("/usr/lib/go-{version}/bin/go"));
-        let candidates = [root.join(version).join("go/bin/go"), debian];
-        let go = candidates.into_iter().find(|go| go.exists())?;
-        Some(Self { version, go, cache: cache.join("gocache") })
-    }
-
-    fn go(&self) -> Command {
-        let mut command = Command::new(&self.go);
-        command.env("GOTOOLCHAIN", "local").env("GOFLAGS", "-mod=mod").env("GOPROXY", "off");
-        command.env("GOCACHE", &self.cache).env_remove("GOROOT").env_remove("GOEXPERIMENT");
-        command
-    }
-
-    fn build(&self, folder: &Path, variant: &Variant, arch: &str) -> PathBuf {
-        let minor = self.version.split('.').nth(1).unwrap();
-        fs::write(folder.join("go.mod"), format!("module {MODULE}\n\ngo 1.{minor}\n")).unwrap();
-        fs::write(folder.join("main.go"), PROGRAM).unwrap();
-        if variant.cgo {
-            let cgo = "package main\n\n// static int one(void) { return 1; }\nimport \"C\"\n\n\
-                       var _ = C.one()\n";
-            fs::write(folder.join("cgo.go"), cgo).unwrap();
-        }
-        let path = folder.join("inspected");
-        let output = self
-            .go()
-            .current_dir(folder)
-            .env("CGO_ENABLED", if variant.cgo { "1" } else { "0" })
-            .env("GOARCH", arch)
-            .args(["build", "-o"])
-            .arg(&path)
-            .args(variant.flags)
-            .arg(".")
-            .output()
-            .unwrap();
-        let error = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "go {} {}: {error}", self.version, variant.name);
-        path
-    }
-}
-
 /// Bytes of a real program are changed or cut off: an inspection ends, and without a panic.
 #[test]
 fn a_damaged_program_harms_nobody() {
     let versions = ["1.19", "1.21.13", "1.27.3"];
-    let toolchains = versions.iter().filter_map(|version| Toolchain::find(version));
+    let toolchains =
+        versions.iter().filter_map(|version| toolchain("a_damaged_program_harms_nobody", version));
     let programs: Vec<(Vec<u8>, Vec<usize>)> = toolchains
-        .flat_map(|toolchain| {
-            [DEFAULT, PIE_STRIPPED, PLAIN_DWARF].map(|variant| {
-                let folder = tempfile::tempdir().unwrap();
-                let path = toolchain.build(folder.path(), &variant, "amd64");
+        .flat_map(|go| {
+            [Mode::Normal, Mode::PieStripped, Mode::PlainDwarf].map(|mode| {
+                let path = fixture::build_for("amd64", PROGRAM, &go, mode).unwrap();
                 let bytes = fs::read(path).unwrap();
                 let places = sensitive(&bytes);
                 (bytes, places)
@@ -437,7 +334,6 @@ fn a_damaged_program_harms_nobody() {
         })
         .collect();
     if programs.is_empty() {
-        skip::note("a_damaged_program_harms_nobody", "no toolchain");
         return;
     }
     let config = ProptestConfig { cases: 250, failure_persistence: None, ..Default::default() };

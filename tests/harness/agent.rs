@@ -16,7 +16,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
-    http, poll,
+    fixture, http, poll,
     process::Guard,
     prometheus::{self, Scrape},
     sites::Site,
@@ -47,9 +47,9 @@ pub struct Process {
     pub go_version: Option<String>,
     /// How well it is watched.
     pub watch: Watch,
-    /// Goroutines alive.
+    /// Live user goroutines.
     pub goroutines: Option<u64>,
-    /// Goroutines born.
+    /// Goroutines created since it started.
     pub created_total: Option<u64>,
 }
 
@@ -60,6 +60,55 @@ pub struct Watch {
     pub runtime: String,
     /// `ok`, `off` or the reason.
     pub probes: String,
+}
+
+/// One agent for all trials of a matrix, which watches what runs from the fixtures' folder.
+#[derive(Debug)]
+pub struct Shared {
+    options: &'static [&'static str],
+    agent: Mutex<Option<Arc<Agent>>>,
+}
+
+impl Shared {
+    /// An agent with these further options, which does not run yet.
+    #[must_use]
+    pub fn new(options: &'static [&'static str]) -> Self {
+        Self { options, agent: Mutex::default() }
+    }
+
+    /// The agent; the first who asks starts it.
+    ///
+    /// # Errors
+    /// As [`Agent::start`].
+    pub fn agent(&self) -> Result<Arc<Agent>> {
+        let mut agent = self.agent.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(agent) = agent.as_ref() {
+            return Ok(Arc::clone(agent));
+        }
+        let glob = fixture::built()?.join("**");
+        let glob = glob.to_str().context("the cache folder's path is not UTF-8")?;
+        let started = Arc::new(Agent::start(&[&["--exe", glob], self.options].concat())?);
+        *agent = Some(Arc::clone(&started));
+        Ok(started)
+    }
+}
+
+/// All processes that `goroscope ps` with these options lists.
+///
+/// # Errors
+/// Where it fails; what it said is in the error.
+pub fn ps(arguments: &[impl AsRef<OsStr>]) -> Result<Vec<Process>> {
+    let mut command = Command::new(workspace::goroscope()?);
+    let output = command
+        .args(["ps", "--output", "json"])
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .context("starting goroscope ps")?;
+    let (out, err) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    ensure!(output.status.success(), "goroscope ps: {}: {err}", output.status);
+    serde_json::from_str(&out).with_context(|| format!("goroscope ps: {out}"))
 }
 
 /// The command `goroscope agent` on a free port, with a log that can be read.
@@ -193,28 +242,32 @@ impl Agent {
         serde_json::from_value(sites).with_context(|| format!("sites of {pid}: {value}"))
     }
 
+    /// Waits until the process's runtime is read.
+    ///
+    /// # Errors
+    /// Where it is not in time; with what the agent says of it.
+    pub fn wait_read(&self, pid: u32) -> Result<Process> {
+        self.wait_watched(pid, "read", |watch| watch.runtime == "ok")
+    }
+
     /// Waits until the process is watched by probes.
     ///
     /// # Errors
     /// Where it is not in time; with what the agent says of it.
     pub fn wait_probed(&self, pid: u32) -> Result<Process> {
-        let mut last = None;
-        poll::until(&format!("process {pid} is probed"), PATIENCE, || {
-            last = self.process(pid)?;
-            Ok(last.clone().filter(|process| process.watch.probes == "ok"))
-        })
-        .with_context(|| format!("last seen: {last:?}; log:\n{}", self.log().join("\n")))
+        self.wait_watched(pid, "probed", |watch| watch.probes == "ok")
     }
 
-    /// Waits until the process's runtime is read.
-    ///
-    /// # Errors
-    /// As [`Agent::wait_probed`].
-    pub fn wait_read(&self, pid: u32) -> Result<Process> {
+    fn wait_watched(
+        &self,
+        pid: u32,
+        how: &str,
+        enough: impl Fn(&Watch) -> bool,
+    ) -> Result<Process> {
         let mut last = None;
-        poll::until(&format!("the runtime of process {pid} is read"), PATIENCE, || {
+        poll::until(&format!("process {pid} is {how}"), PATIENCE, || {
             last = self.process(pid)?;
-            Ok(last.clone().filter(|process| process.watch.runtime == "ok"))
+            Ok(last.clone().filter(|process| enough(&process.watch)))
         })
         .with_context(|| format!("last seen: {last:?}; log:\n{}", self.log().join("\n")))
     }

@@ -20,28 +20,97 @@ pub enum Mode {
     Stripped,
     /// Position-independent: `-buildmode=pie`.
     Pie,
+    /// Both.
+    PieStripped,
+    /// With cgo, linked by Go's own linker where that can do it.
+    Cgo,
+    /// With cgo, linked by the C compiler's linker, without symbol table and DWARF.
+    CgoExternal,
+    /// As that, position-independent.
+    CgoExternalPie,
+    /// With cgo, and with the C library linked in.
+    Static,
+    /// Without the folders of the sources: `-trimpath`.
+    Trimpath,
+    /// With DWARF that is not compressed.
+    PlainDwarf,
 }
 
 impl Mode {
-    /// Every mode.
-    pub const ALL: [Self; 3] = [Self::Normal, Self::Stripped, Self::Pie];
+    /// The three that differ in how the probes are placed and named.
+    pub const USUAL: [Self; 3] = [Self::Normal, Self::Stripped, Self::Pie];
+    /// Those that differ in how the runtime's records are found.
+    pub const LAID_OUT: [Self; 8] = [
+        Self::Normal,
+        Self::Stripped,
+        Self::Pie,
+        Self::PieStripped,
+        Self::Cgo,
+        Self::CgoExternal,
+        Self::Static,
+        Self::Trimpath,
+    ];
 
     fn arguments(self) -> &'static [&'static str] {
         match self {
-            Self::Normal => &[],
+            Self::Normal | Self::Cgo => &[],
             Self::Stripped => &["-ldflags=-s -w"],
             Self::Pie => &["-buildmode=pie"],
+            Self::PieStripped => &["-buildmode=pie", "-ldflags=-s -w"],
+            Self::CgoExternal => &["-ldflags=-linkmode=external -s -w"],
+            Self::CgoExternalPie => &["-buildmode=pie", "-ldflags=-linkmode=external -s -w"],
+            Self::Static => &["-ldflags=-linkmode=external -extldflags=-static"],
+            Self::Trimpath => &["-trimpath"],
+            Self::PlainDwarf => &["-ldflags=-compressdwarf=false"],
         }
+    }
+
+    /// Whether C is compiled in.
+    #[must_use]
+    pub fn cgo(self) -> bool {
+        matches!(self, Self::Cgo | Self::CgoExternal | Self::CgoExternalPie | Self::Static)
+    }
+
+    /// Whether there is neither a symbol table nor DWARF.
+    #[must_use]
+    pub fn stripped(self) -> bool {
+        matches!(
+            self,
+            Self::Stripped | Self::PieStripped | Self::CgoExternal | Self::CgoExternalPie
+        )
+    }
+
+    /// Whether it is position-independent.
+    #[must_use]
+    pub fn pie(self) -> bool {
+        matches!(self, Self::Pie | Self::PieStripped | Self::CgoExternalPie)
     }
 }
 
 impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             Self::Normal => "normal",
             Self::Stripped => "stripped",
             Self::Pie => "pie",
+            Self::PieStripped => "pie-stripped",
+            Self::Cgo => "cgo",
+            Self::CgoExternal => "cgo-external",
+            Self::CgoExternalPie => "cgo-external-pie",
+            Self::Static => "static",
+            Self::Trimpath => "trimpath",
+            Self::PlainDwarf => "plain-dwarf",
         })
+    }
+}
+
+/// This machine's architecture, in Go's words.
+#[must_use]
+pub fn host_arch() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
     }
 }
 
@@ -82,12 +151,21 @@ fn collect(folder: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) -> Result<()> 
 /// # Errors
 /// Where the Go compiler reports one; its message is in the error.
 pub fn build(program: &str, go: &Go, mode: Mode) -> Result<PathBuf> {
-    let folder = built()?.join(go.to_string()).join(mode.to_string());
+    build_for(host_arch(), program, go, mode)
+}
+
+/// As [`build`], for an architecture in Go's words; a program of another one does not run here.
+///
+/// # Errors
+/// As there.
+pub fn build_for(arch: &str, program: &str, go: &Go, mode: Mode) -> Result<PathBuf> {
+    let kind = if arch == host_arch() { mode.to_string() } else { format!("{mode}-{arch}") };
+    let folder = built()?.join(go.to_string()).join(&kind);
     let path = folder.join(program);
     if path.is_file() {
         return Ok(path);
     }
-    let _lock = cache::lock(&format!("fixture-{program}-{go}-{mode}"))?;
+    let _lock = cache::lock(&format!("fixture-{program}-{go}-{kind}"))?;
     if path.is_file() {
         return Ok(path);
     }
@@ -96,7 +174,8 @@ pub fn build(program: &str, go: &Go, mode: Mode) -> Result<PathBuf> {
     let output = go
         .command()?
         .current_dir(sources())
-        .env("CGO_ENABLED", if program == "cgo" { "1" } else { "0" })
+        .env("GOARCH", arch)
+        .env("CGO_ENABLED", if program == "cgo" || mode.cgo() { "1" } else { "0" })
         .args(["build", "-buildvcs=false"])
         .args(mode.arguments())
         .arg("-o")
@@ -106,7 +185,7 @@ pub fn build(program: &str, go: &Go, mode: Mode) -> Result<PathBuf> {
         .with_context(|| format!("starting {go}"))?;
     if !output.status.success() {
         bail!(
-            "building the fixture {program} with {go} ({mode}) failed:\n{}",
+            "building the fixture {program} with {go} ({kind}) failed:\n{}",
             String::from_utf8_lossy(&output.stderr)
         );
     }

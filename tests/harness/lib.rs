@@ -7,6 +7,7 @@ pub mod fixture;
 pub mod debian;
 pub mod process;
 pub mod speaker;
+pub mod rest;
 pub mod http;
 pub mod prometheus;
 pub mod sites;
@@ -18,6 +19,7 @@ pub mod go_dump;
 pub mod server;
 pub mod user;
 pub mod poll;
+pub mod table;
 pub mod bpf;
 pub mod elf;
 

@@ -61,9 +61,18 @@ impl Speaker {
     /// As there.
     pub fn start_command(command: &mut Command) -> Result<Self> {
         let speaker = Self::spawn(command)?;
-        let ready: Ready = speaker.hear()?;
-        ensure!(ready.ready, "the fixture is not ready");
+        speaker.ready()?;
         Ok(speaker)
+    }
+
+    /// Waits until it says that it is ready.
+    ///
+    /// # Errors
+    /// Where it ends, or says something else.
+    pub fn ready(&self) -> Result<()> {
+        let ready: Ready = self.hear()?;
+        ensure!(ready.ready, "the fixture is not ready");
+        Ok(())
     }
 
     /// Starts it and does not wait.

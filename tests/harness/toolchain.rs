@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, process::Command};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 
 use crate::cache;
 
@@ -11,6 +11,13 @@ pub const VERSIONS: [&str; 7] =
     ["1.21.13", "1.22.10", "1.23.9", "1.24.11", "1.25.5", "1.26.6", "1.27.3"];
 /// The newest of [`VERSIONS`].
 pub const NEWEST: &str = "1.27.3";
+/// An older one, which Debian has as a package and Python's registry does not have as a wheel.
+pub const DEBIAN: &str = "1.19";
+/// All of them, the oldest first: what reads a runtime's records has to know each layout.
+pub const WITH_DEBIAN: [&str; 8] = {
+    let [a, b, c, d, e, f, g] = VERSIONS;
+    [DEBIAN, a, b, c, d, e, f, g]
+};
 
 /// An unpacked Go toolchain.
 #[derive(Clone, Debug)]
@@ -35,13 +42,25 @@ impl Go {
     /// # Errors
     /// Where it is not installed.
     pub fn find(version: &'static str) -> Result<Self> {
-        let go = Self::at(version)?;
-        ensure!(
-            go.root.join("bin/go").is_file(),
-            "Go {version} is not at {}: run `cargo xtask setup` first",
-            go.root.display()
-        );
-        Ok(go)
+        let mut go = Self::at(version)?;
+        if go.is_there() {
+            return Ok(go);
+        }
+        if version == DEBIAN {
+            let cached = std::mem::replace(&mut go.root, format!("/usr/lib/go-{version}").into());
+            ensure!(
+                go.is_there(),
+                "Go {version} is neither at {} nor at {}: install Debian's golang-{version}-go",
+                go.root.display(),
+                cached.display()
+            );
+            return Ok(go);
+        }
+        bail!("Go {version} is not at {}: run `cargo xtask setup` first", go.root.display());
+    }
+
+    fn is_there(&self) -> bool {
+        self.root.join("bin/go").is_file()
     }
 
     /// 21 for Go 1.21.13.

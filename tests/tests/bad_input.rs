@@ -17,7 +17,9 @@ use goroscope_tests::{
     fixture::{self, Mode},
     poll,
     process::Guard,
-    requires, skip, skip_unless,
+    requires,
+    sites::Sum,
+    skip, skip_unless,
     speaker::Speaker,
     toolchain::{Go, NEWEST},
     workspace,
@@ -33,18 +35,23 @@ fn healthy() -> Result<Speaker> {
     Speaker::start(&fixture::build("workloads", &go()?, Mode::Normal)?, &["churn"])
 }
 
-/// It is watched, and counted exactly.
+/// It is watched: its runtime is read, and the probes count exactly. Its work costs more than the
+/// probes' budget, so the agent must not have one.
 fn is_watched(agent: &Agent, target: &mut Speaker) -> Result<()> {
     let pid = target.pid();
+    agent.wait_read(pid)?;
     agent.wait_probed(pid)?;
-    let text = pid.to_string();
-    let created =
-        || agent.scrape()?.count("goroscope_goroutines_created_total", &[("pid", text.as_str())]);
-    let before = created()?;
+    let users = || Ok::<_, anyhow::Error>(Sum::of(&agent.sites(pid)?, |site| !site.system));
+    let before = users()?;
     let report = target.work()?;
+    let expected = Sum { created: report.created, exited: report.exited };
     poll::until("the healthy program is counted", Duration::from_secs(3), || {
-        Ok((created()? >= before + report.created).then_some(()))
-    })
+        Ok((users()?.since(before) == expected).then_some(()))
+    })?;
+    let known = agent.process(pid)?.context("the agent does not list it")?;
+    let live = known.goroutines;
+    ensure!(live == Some(report.num_goroutine), "{live:?} live, not {}", report.num_goroutine);
+    Ok(())
 }
 
 /// Runs a command to its end; one that does not end by itself is killed.
@@ -114,7 +121,7 @@ fn without_btf_the_agent_counts_goroutines_all_the_same() -> Result<()> {
     const NAME: &str = "without_btf_the_agent_counts_goroutines_all_the_same";
     skip_unless!(NAME, requires::kernel().and_then(|()| requires::command("unshare")));
     let mut target = healthy()?;
-    let known = agent::command(&["--pid", &target.pid().to_string()])?;
+    let known = agent::command(&["--pid", &target.pid().to_string(), "--probes", "always"])?;
     // In a mount namespace of its own, with an empty folder where the kernel's types would be.
     let mut command = Command::new("unshare");
     command
@@ -144,8 +151,8 @@ fn pids_that_are_no_go_process_are_named_and_the_rest_is_watched() -> Result<()>
     };
     let mut pids = vec![target.pid(), sleeper.pid(), gone];
     pids.extend(kernel_thread());
-    let arguments: Vec<String> =
-        pids.iter().flat_map(|pid| ["--pid".to_owned(), pid.to_string()]).collect();
+    let mut arguments: Vec<String> = ["--probes", "always"].map(str::to_owned).into();
+    arguments.extend(pids.iter().flat_map(|pid| ["--pid".to_owned(), pid.to_string()]));
     let mut agent = Agent::start(&arguments)?;
     is_watched(&agent, &mut target)?;
     for pid in pids.into_iter().skip(1) {
@@ -172,7 +179,8 @@ fn processes_that_die_while_they_are_looked_at_do_no_harm() -> Result<()> {
     let target_path = folder.path().join("healthy");
     fs::copy(fixture::build("workloads", &go()?, Mode::Normal)?, &target_path)?;
     let glob = folder.path().join("*");
-    let mut agent = Agent::start(&["--exe", glob.to_str().context("not UTF-8")?])?;
+    let mut agent =
+        Agent::start(&["--exe", glob.to_str().context("not UTF-8")?, "--probes", "always"])?;
     for round in 0..60 {
         // Each time another file, so that it is inspected anew.
         let _ = fs::remove_file(&program);
@@ -204,7 +212,8 @@ fn files_that_lie_degrade_only_themselves() -> Result<()> {
     fs::copy(fixture::build("workloads", &go()?, Mode::Normal)?, &path)?;
     let mut target = Speaker::start(&path, &["churn"])?;
     let glob = folder.path().join("*");
-    let mut agent = Agent::start(&["--exe", glob.to_str().context("not UTF-8")?])?;
+    let mut agent =
+        Agent::start(&["--exe", glob.to_str().context("not UTF-8")?, "--probes", "always"])?;
     is_watched(&agent, &mut target)?;
     for (lie, liar) in &liars {
         let process = agent.process(liar.pid())?;
@@ -237,7 +246,7 @@ fn a_deleted_and_a_replaced_file_are_watched() -> Result<()> {
     fs::remove_file(&replaced_path)?;
     fs::write(&replaced_path, "not a program")?;
     let pids = [deleted.pid().to_string(), replaced.pid().to_string()];
-    let mut agent = Agent::start(&["--pid", &pids[0], "--pid", &pids[1]])?;
+    let mut agent = Agent::start(&["--pid", &pids[0], "--pid", &pids[1], "--probes", "always"])?;
     is_watched(&agent, &mut deleted)?;
     is_watched(&agent, &mut replaced)?;
     stays_calm(&mut agent)

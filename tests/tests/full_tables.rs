@@ -26,7 +26,8 @@ fn sites_without_room_are_counted_for_the_process() -> Result<()> {
     let mut target = Speaker::start(&path, &["gc"])?;
     let pid = target.pid();
     // Room for one site; the program has one of its own, and the collector's workers are another.
-    let agent = Agent::start(&["--pid", &pid.to_string(), "--max-sites", "1"])?;
+    let agent =
+        Agent::start(&["--pid", &pid.to_string(), "--max-sites", "1", "--probes", "always"])?;
     agent.wait_probed(pid)?;
     let report = target.work()?;
     let label = pid.to_string();
@@ -34,14 +35,13 @@ fn sites_without_room_are_counted_for_the_process() -> Result<()> {
     poll::until("sites are lost", Duration::from_secs(3), || {
         Ok((lost(&agent, "sites")? > 0).then_some(()))
     })?;
-    let created = total("goroscope_goroutines_created_total")?;
-    let exited = total("goroscope_goroutines_exited_total")?;
+    let hits = total("goroscope_probe_hits_total")?;
     let in_sites = Sum::of(&agent.sites(pid)?, |_| true);
     let losses = total("goroscope_site_events_lost_total")?;
-    ensure!(created >= report.created, "{created} of {} births", report.created);
+    ensure!(hits >= report.created + report.exited, "{hits} births and deaths, {report:?}");
     ensure!(
-        created + exited == in_sites.created + in_sites.exited + losses,
-        "{created} born and {exited} gone, {in_sites:?} in sites, {losses} without room"
+        hits == in_sites.created + in_sites.exited + losses,
+        "{hits} births and deaths, {in_sites:?} in sites, {losses} without room"
     );
     ensure!(losses == lost(&agent, "sites")?, "the losses of the only process are all losses");
     target.quit()?;
@@ -55,7 +55,9 @@ fn a_process_without_room_says_so_and_the_others_are_counted() -> Result<()> {
     let mut targets = [Speaker::start(&path, &["churn"])?, Speaker::start(&path, &["churn"])?];
     let pids = [targets[0].pid(), targets[1].pid()];
     let mut options: Vec<String> =
-        ["--max-processes", "1", "--scan-interval", "1s"].map(str::to_owned).into();
+        ["--probes", "always", "--max-processes", "1", "--scan-interval", "1s"]
+            .map(str::to_owned)
+            .into();
     for pid in pids {
         options.extend(["--pid".to_owned(), pid.to_string()]);
     }
@@ -71,10 +73,8 @@ fn a_process_without_room_says_so_and_the_others_are_counted() -> Result<()> {
     let watched = fine[0].pid;
     let target = targets.iter_mut().find(|target| target.pid() == watched);
     let report = target.context("it is one of ours")?.work()?;
-    let label = watched.to_string();
-    let created =
-        agent.scrape()?.count("goroscope_goroutines_created_total", &[("pid", label.as_str())])?;
-    ensure!(created >= report.created, "{created} of {} births", report.created);
+    let born = Sum::of(&agent.sites(watched)?, |_| true).created;
+    ensure!(born >= report.created, "{born} of {} births", report.created);
     // When the one ends there is room for the other, at the next scan.
     let waiting = full[0].pid;
     let [first, second] = targets;

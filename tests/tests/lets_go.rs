@@ -45,7 +45,8 @@ impl Target {
 
 fn watching(target: &Target) -> Result<(Agent, Objects)> {
     let pid = target.speaker.pid();
-    let agent = Agent::start(&["--pid", &pid.to_string()])?;
+    // The target creates more goroutines than the budget for probes is good for.
+    let agent = Agent::start(&["--pid", &pid.to_string(), "--probes", "always"])?;
     agent.wait_probed(pid)?;
     let objects = Objects::of(agent.pid())?;
     ensure!(!objects.programs.is_empty(), "the agent holds no programs");

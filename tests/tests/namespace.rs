@@ -1,7 +1,7 @@
 //! An agent in a pid namespace of its own: ids differ from the kernel's, and it watches, without a
 //! selection, just what is in there.
 
-use std::{ffi::OsStr, fs, process::Command, time::Duration};
+use std::{fs, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use goroscope_tests::{
@@ -39,8 +39,8 @@ fn a_namespace_of_its_own_is_watched_whole_and_exactly() -> Result<()> {
     let path = fixture::build("workloads", &Go::find(NEWEST)?, Mode::Normal)?;
     // One of the same binary outside, which must not be seen.
     let outside = Speaker::start(&path, &["churn"])?;
-    let no_options: [&OsStr; 0] = [];
-    let agent = Agent::start_command(&mut unshared(&agent::command(&no_options)?))?;
+    let options = ["--probes", "always"];
+    let agent = Agent::start_command(&mut unshared(&agent::command(&options)?))?;
     let inner = child(agent.pid())?;
     let mut target = Speaker::start_command(
         Command::new("nsenter")

@@ -71,7 +71,8 @@ fn hits_through_two_inodes_count_once() -> Result<()> {
         return Ok(());
     };
     let glob = folder.path().join("*");
-    let agent = Agent::start(&["--exe", glob.to_str().context("not UTF-8")?])?;
+    let glob = glob.to_str().context("not UTF-8")?;
+    let agent = Agent::start(&["--exe", glob, "--probes", "always"])?;
     let start = |mount: &Overlay| Speaker::start(&mount.0.join("workloads"), &["churn"]);
     let mut targets = [start(first)?, start(second)?];
     for target in &targets {

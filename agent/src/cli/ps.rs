@@ -177,7 +177,8 @@ impl Listing {
 fn hint(error: &DiscoverError) -> &'static str {
     match error {
         DiscoverError::NotPermitted { .. } => {
-            "run as root, or with CAP_SYS_PTRACE; `goroscope doctor` tells what is missing"
+            "run as root, or with CAP_SYS_PTRACE (and CAP_DAC_READ_SEARCH, where only the owner may \
+             read the file); `goroscope doctor` tells what is missing"
         }
         DiscoverError::KernelThread { .. } => "the kernel's own threads run no Go",
         DiscoverError::Thread { .. } => "give the id of the process",

@@ -19,6 +19,11 @@ pub(super) struct Pace {
     pub(super) points: usize,
     /// Fewer goroutines more tell nothing.
     pub(super) least_net: u64,
+    /// The last intervals that must have some growth, where it goes on.
+    pub(super) recent: usize,
+    /// Of those that settled, this part may end where they leak. At the fast pace it is next to
+    /// none: what lives for minutes has not had the time to end.
+    pub(super) few: f64,
 }
 
 /// Fast leaks, slow ones, and very slow ones.
@@ -28,18 +33,24 @@ pub(super) const PACES: [Pace; 3] = [
         settled: Duration::from_secs(5),
         points: 10,
         least_net: 15,
+        recent: 1,
+        few: 0.02,
     },
     Pace {
         every: Duration::from_secs(30),
         settled: Duration::from_secs(60),
         points: 16,
         least_net: 5,
+        recent: 3,
+        few: 0.1,
     },
     Pace {
         every: Duration::from_secs(300),
         settled: Duration::from_secs(600),
         points: 24,
         least_net: 5,
+        recent: 3,
+        few: 0.1,
     },
 ];
 

@@ -2,8 +2,6 @@
 
 use super::{Says, history::Rise};
 
-/// Of the goroutines that settled, at most this part has ended, where they leak.
-const FEW: f64 = 0.1;
 /// Where more end than this, they do not.
 const MANY: f64 = 0.25;
 
@@ -16,8 +14,8 @@ pub(super) struct Survivors {
     pub(super) ended: u64,
 }
 
-/// Judges a rise.
-pub(super) fn judge(rise: &Rise) -> Survivors {
+/// Judges a rise; where they leak, at most the part `few` of those that settled has ended.
+pub(super) fn judge(rise: &Rise, few: f64) -> Survivors {
     let (mut settled, mut ended) = (0_u64, 0_u64);
     for pair in rise.0.windows(2) {
         let [before, point] = pair else { continue };
@@ -27,7 +25,7 @@ pub(super) fn judge(rise: &Rise) -> Survivors {
     let part = if settled > 0 { ended as f64 / settled as f64 } else { 0.0 };
     let says = match part {
         _ if settled == 0 => Says::Unknown,
-        part if part <= FEW => Says::Leak,
+        part if part <= few => Says::Leak,
         part if part >= MANY => Says::Fine,
         _ => Says::Unknown,
     };
@@ -40,7 +38,7 @@ mod tests {
 
     fn judged(points: &[(u64, u64)]) -> Survivors {
         let point = |&(old, survivors): &(u64, u64)| Point { old, survivors, ..Point::default() };
-        judge(&Rise(points.iter().map(point).collect()))
+        judge(&Rise(points.iter().map(point).collect()), 0.1)
     }
 
     #[test]

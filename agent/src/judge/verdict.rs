@@ -10,20 +10,23 @@ use super::{
 };
 use crate::model::leak::{Evidence, Verdict};
 
-/// The evidence must have held for so many points before a suspicion is confirmed.
+/// The evidence must have held for so many points, less those where it did not, before a suspicion
+/// is confirmed.
 const HOLDS: usize = 3;
 /// Points that a rise needs before it says anything.
-const LEAST_POINTS: usize = 5;
+const LEAST_POINTS: usize = 6;
 /// Goroutines that run now and then look like those of a pool that grows. They are judged after
-/// twice as many points, and only while their number grows as fast as it began to.
-const LEAST_POINTS_AT_WORK: usize = 10;
+/// more points, only while their number grows as fast as it began to, and where nearly all of them
+/// wait whenever they are looked at.
+const LEAST_POINTS_AT_WORK: usize = 7;
+const NEARLY_ALL: f64 = 0.95;
 /// A leak is over when less than this part of its goroutines is left.
 const DRAINED: f64 = 0.5;
 
 /// What is held of a site from look to look.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Standing {
-    /// For how many points in a row the evidence has held, at each pace.
+    /// For how many points the evidence has held, less those where it did not, at each pace.
     held: [usize; PACES.len()],
     pub(super) verdict: Option<Verdict>,
     /// When it began.
@@ -54,11 +57,12 @@ impl Standing {
             }
             match weigh(pace, &history.rise(pace.points), waiting) {
                 Weight::Leak { evidence, per_second } => {
-                    *held += 1;
+                    *held = (*held + 1).min(2 * HOLDS);
                     self.evidence = evidence;
                     self.per_second = per_second;
                 }
-                Weight::Unknown => *held = 0,
+                // One odd point does not make all those before it void.
+                Weight::Unknown => *held = held.saturating_sub(1),
                 Weight::AtWork => {
                     *held = 0;
                     refuted = true;
@@ -67,6 +71,9 @@ impl Standing {
         }
         self.peak = self.peak.max(live);
         let drained = (live as f64) < self.peak as f64 * DRAINED;
+        if drained || refuted {
+            self.held = [0; PACES.len()];
+        }
         let held = self.held.iter().copied().max().unwrap_or(0);
         self.verdict = match self.verdict {
             Some(Verdict::Confirmed) if !drained && !refuted => Some(Verdict::Confirmed),
@@ -98,8 +105,8 @@ enum Weight {
 }
 
 fn weigh(pace: &Pace, rise: &Rise, waiting: Waiting) -> Weight {
-    let growth = growth::judge(rise, pace.least_net, LEAST_POINTS);
-    let survivors = survivors::judge(rise);
+    let growth = growth::judge(pace, rise, LEAST_POINTS);
+    let survivors = survivors::judge(rise, pace.few);
     let stillness = stillness::judge(rise);
     if stillness.says == Says::Fine && survivors.says == Says::Fine {
         return Weight::AtWork;
@@ -111,7 +118,8 @@ fn weigh(pace: &Pace, rise: &Rise, waiting: Waiting) -> Weight {
     let stuck = stillness.says == Says::Leak || waiting.for_good;
     let grows_on = rise.0.len() >= LEAST_POINTS_AT_WORK
         && growth.steadiness >= growth::STEADY
-        && survivors.ended == 0;
+        && survivors.ended == 0
+        && waiting.part >= NEARLY_ALL;
     if !stuck && !grows_on {
         return Weight::Unknown;
     }

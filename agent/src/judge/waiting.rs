@@ -32,11 +32,13 @@ const FOR_GOOD: [&str; 4] =
 const MOST: f64 = 0.7;
 
 /// What was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Waiting {
     pub(super) says: Says,
     /// Nothing will ever wake them.
     pub(super) for_good: bool,
+    /// The part that waits for others.
+    pub(super) part: f64,
 }
 
 /// Judges what goroutines do: words, with how many.
@@ -53,7 +55,8 @@ pub(super) fn judge<'a>(doing: impl Iterator<Item = (&'a str, u64)>) -> Waiting 
         _ if most(others) => Says::Leak,
         _ => Says::Fine,
     };
-    Waiting { says, for_good: most(good) }
+    let part = if all > 0 { others as f64 / all as f64 } else { 0.0 };
+    Waiting { says, for_good: most(good), part }
 }
 
 #[cfg(test)]

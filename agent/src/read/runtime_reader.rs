@@ -29,6 +29,9 @@ pub type FunctionNames = dyn Fn(FileAddress) -> Option<String> + Send + Sync;
 /// Records that one step of a scan looks at: about 10 ms of work.
 const STEP: u64 = 32_768;
 
+/// How often the counts are read while threads for calls from C come.
+const EXTRA_ATTEMPTS: usize = 4;
+
 /// A scan that is not done yet.
 #[derive(Clone, Copy, Debug)]
 pub struct PartialScan {
@@ -47,8 +50,10 @@ pub struct RuntimeReader<M> {
     controller: Result<ProcessAddress, ReadError>,
     wait_reasons: Result<WaitReasons, ReadError>,
     starts: Starts,
-    /// Records of threads for calls from C that the last scan found.
+    /// Records of threads for calls from C among the first [`Self::extra_until`] of the table. A
+    /// record stays what it is, and new ones come behind the others.
     extra_seen: u64,
+    extra_until: u64,
     /// Counters that were reported never go down.
     reported: Counts,
 }
@@ -81,13 +86,10 @@ impl<M: Memory> RuntimeReader<M> {
             facts,
             starts,
             extra_seen: 0,
+            extra_until: 0,
             reported: Counts::default(),
         };
-        // Without the variables that count the threads for calls from C, the table of goroutines
-        // tells how many there are.
-        if this.at.extra.contains(&None) {
-            this.scan(&mut ScanBuffer::default(), &mut |_| ())?;
-        }
+        this.find_extra()?;
         Ok(this)
     }
 
@@ -141,13 +143,39 @@ impl<M: Memory> RuntimeReader<M> {
     /// # Errors
     /// [`ReadError::Memory`], [`ReadError::Implausible`].
     pub fn counts(&mut self) -> Result<Counts, ReadError> {
-        let read = counts::read(&self.memory, &self.facts.layout, &self.at, self.extra_seen)?;
+        let mut read;
+        let mut attempts = 0;
+        loop {
+            self.find_extra()?;
+            let until = self.extra_until;
+            read = counts::read(&self.memory, &self.facts.layout, &self.at, self.extra_seen)?;
+            attempts += 1;
+            // A thread that came in between would be taken for a goroutine.
+            if self.find_extra()? == until || attempts == EXTRA_ATTEMPTS {
+                break;
+            }
+        }
         // A processor that takes numbers just now looks as if it had given them out: for an
         // instant the sum is too high, and must not make a counter go back afterwards.
         let created = read.created.max(self.reported.created);
         let exited = read.exited.max(self.reported.exited).min(created);
         self.reported = Counts { created, exited, live: read.live.min(created), ..read };
         Ok(self.reported)
+    }
+
+    /// Without the variables that count the threads for calls from C, the table of goroutines tells
+    /// how many there are: looks at the records that are new in it. Gives how many it has.
+    fn find_extra(&mut self) -> Result<u64, ReadError> {
+        if self.at.extra.contains(&None) {
+            let records = goroutine_table::length(&self.memory, self.table)?;
+            if self.extra_until < records {
+                let extra = self.extra_seen;
+                let report = ScanReport { records, extra, ..ScanReport::default() };
+                let mut scan = PartialScan { next: self.extra_until, report };
+                while self.go_on(&mut scan, &mut ScanBuffer::default(), &mut |_| ())?.is_none() {}
+            }
+        }
+        Ok(self.extra_until)
     }
 
     /// Shows `visit` every goroutine.
@@ -176,7 +204,7 @@ impl<M: Memory> RuntimeReader<M> {
         Ok(PartialScan { next: 0, report: ScanReport { records, ..ScanReport::default() } })
     }
 
-    /// Shows `visit` the next goroutines: those of [`STEP`] records. Gives the report when the
+    /// Shows `visit` the next goroutines: those of 32 768 records. Gives the report when the
     /// last were among them.
     ///
     /// # Errors
@@ -211,6 +239,7 @@ impl<M: Memory> RuntimeReader<M> {
             return Ok(None);
         }
         self.extra_seen = scan.report.extra;
+        self.extra_until = scan.report.records;
         Ok(Some(scan.report))
     }
 

@@ -8,7 +8,11 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    binaries::Number, detacher::Leaving, drift::DriftMeter, engine::Engine, settings::ProbesMode,
+    binaries::Number,
+    detacher::Leaving,
+    drift::{Comparison, DriftMeter},
+    engine::Engine,
+    settings::ProbesMode,
     spending::Spending,
 };
 use crate::{
@@ -231,7 +235,10 @@ impl Engine {
         if let (Some(before), Some(after), true) = (before, births(), counts.settled) {
             let runtime = Births { created: counts.created, exited: counts.exited };
             let known = watched.drift.drift();
-            watched.drift.compare(before, runtime, after);
+            // At most one for each thread, and the numbers that a processor takes at a time.
+            let in_between = counts.threads.saturating_add(16 * counts.gomaxprocs);
+            let comparison = Comparison { before, after, runtime, in_between };
+            watched.drift.compare(comparison, Instant::now());
             let drift = watched.drift.drift();
             if drift != known && drift.is_some_and(|drift| (drift.created, drift.exited) != (0, 0))
             {

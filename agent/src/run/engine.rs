@@ -178,14 +178,13 @@ impl Engine {
         if !self.watched.is_empty() {
             return None;
         }
-        let reason = |pid| self.refused.get(pid).map_or("there is no such process", String::as_str);
-        Some(
-            asked
-                .iter()
-                .map(|pid| format!("process {pid}: {}", reason(pid)))
-                .collect::<Vec<_>>()
-                .join("\n"),
-        )
+        let reason = |pid: &Pid| {
+            let reason = self.refused.get(pid).map_or("there is no such process", String::as_str);
+            let who = format!("process {pid}");
+            // Some reasons name it themselves.
+            if reason.contains(&who) { reason.to_owned() } else { format!("{who}: {reason}") }
+        };
+        Some(asked.iter().map(reason).collect::<Vec<_>>().join("\n"))
     }
 
     /// Measures what a hit costs on this host.

@@ -18,7 +18,7 @@ use goroscope::{
         release::{Arch, Minor, Release},
     },
 };
-use goroscope_tests::toolchain::{Go, VERSIONS};
+use goroscope_tests::toolchain::{Go, WITH_DEBIAN};
 
 use super::blocks::{Entry, Facts};
 
@@ -53,9 +53,9 @@ impl Generator {
     /// (paths with colons between), or of the distribution.
     pub(crate) fn find(minor: Minor) -> Option<Self> {
         let name = minor.to_string();
-        let installed = VERSIONS
+        let installed = WITH_DEBIAN
             .into_iter()
-            .filter(|version| format!("go{version}").starts_with(&format!("{name}.")))
+            .filter(|version| format!("go{version}.").starts_with(&format!("{name}.")))
             .filter_map(|version| Some(Go::at(version).ok()?.root));
         let named = env::var_os("GOROSCOPE_GOROOTS").unwrap_or_default();
         let named: Vec<PathBuf> = env::split_paths(&named).collect();

@@ -1,11 +1,9 @@
-//! Real Go programs: built, started, and opened for reading.
+//! Opens real Go programs for reading.
 
 use std::{
-    env, fs,
+    fs,
     fs::File,
-    io::{BufRead as _, BufReader, Write as _},
-    path::{Path, PathBuf},
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    path::Path,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -20,138 +18,6 @@ use goroscope::{
     },
     read::{ReadError, RuntimeFacts, RuntimeReader, process_memory::ProcessMemory},
 };
-
-pub(crate) const VERSIONS: [&str; 8] =
-    ["1.19", "1.21.13", "1.22.10", "1.23.9", "1.24.11", "1.25.5", "1.26.6", "1.27.3"];
-
-/// How a program is built.
-#[derive(Clone, Copy)]
-pub(crate) struct Variant {
-    pub(crate) name: &'static str,
-    pub(crate) flags: &'static [&'static str],
-    pub(crate) cgo: bool,
-}
-
-pub(crate) const VARIANTS: [Variant; 8] = [
-    Variant { name: "default", flags: &[], cgo: false },
-    Variant { name: "-s -w", flags: &["-ldflags=-s -w"], cgo: false },
-    Variant { name: "PIE", flags: &["-buildmode=pie"], cgo: false },
-    Variant { name: "PIE -s -w", flags: &["-buildmode=pie", "-ldflags=-s -w"], cgo: false },
-    Variant { name: "cgo", flags: &[], cgo: true },
-    Variant { name: "cgo external", flags: &["-ldflags=-linkmode=external -s -w"], cgo: true },
-    Variant {
-        name: "static",
-        flags: &["-ldflags=-linkmode=external -extldflags=-static"],
-        cgo: true,
-    },
-    Variant { name: "-trimpath", flags: &["-trimpath"], cgo: false },
-];
-
-/// A Go toolchain.
-pub(crate) struct Toolchain {
-    pub(crate) version: &'static str,
-    go: PathBuf,
-    cache: PathBuf,
-}
-
-impl Toolchain {
-    pub(crate) fn find(version: &'static str) -> Option<Self> {
-        let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-        let cache = cache.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cache")))?;
-        let cache = cache.join("goroscope");
-        let root = env::var_os("GOROSCOPE_GO_ROOT").map(PathBuf::from);
-        let root = root.unwrap_or_else(|| cache.join("go"));
-        // Debian has this one as a package.
-        let debian = PathBuf::from(format!("/usr/lib/go-{version}/bin/go"));
-        let candidates = [root.join(version).join("go/bin/go"), debian];
-        let go = candidates.into_iter().find(|go| go.exists())?;
-        Some(Self { version, go, cache: cache.join("gocache") })
-    }
-
-    /// Builds a program of `tests/go`; `folders` are laid over one another.
-    pub(crate) fn build(&self, folder: &Path, folders: &[&str], variant: &Variant) -> PathBuf {
-        self.build_for("amd64", folder, folders, variant)
-    }
-
-    pub(crate) fn build_for(
-        &self,
-        arch: &str,
-        folder: &Path,
-        folders: &[&str],
-        variant: &Variant,
-    ) -> PathBuf {
-        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/go");
-        for source in folders {
-            for entry in fs::read_dir(sources.join(source)).unwrap() {
-                let entry = entry.unwrap();
-                fs::copy(entry.path(), folder.join(entry.file_name())).unwrap();
-            }
-        }
-        let program = folder.join("program");
-        let output = Command::new(&self.go)
-            .current_dir(folder)
-            .env("GOTOOLCHAIN", "local")
-            .env("GOFLAGS", "-mod=mod")
-            .env("GOPROXY", "off")
-            .env("GOCACHE", &self.cache)
-            .env("GOARCH", arch)
-            .env("CGO_ENABLED", if variant.cgo { "1" } else { "0" })
-            .env_remove("GOROOT")
-            .env_remove("GOEXPERIMENT")
-            .args(["build", "-o"])
-            .arg(&program)
-            .args(variant.flags)
-            .arg(".")
-            .output()
-            .unwrap();
-        let error = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "go {} {}: {error}", self.version, variant.name);
-        program
-    }
-}
-
-/// A program that runs; it ends with this.
-pub(crate) struct Running {
-    pub(crate) child: Child,
-    stdin: ChildStdin,
-    stdout: BufReader<ChildStdout>,
-}
-
-impl Running {
-    pub(crate) fn start(program: &Path, arguments: &[&str]) -> Self {
-        let mut child = Command::new(program)
-            .args(arguments)
-            .env("GOMAXPROCS", "4")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let stdin = child.stdin.take().unwrap();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        Self { child, stdin, stdout }
-    }
-
-    pub(crate) fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.stdout.read_line(&mut line).unwrap();
-        line
-    }
-
-    pub(crate) fn next(&mut self) {
-        self.stdin.write_all(b"\n").unwrap();
-    }
-
-    pub(crate) fn pid(&self) -> Pid {
-        Pid(self.child.id())
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// The runtime of a program, and what is needed to name things in it.
 pub(crate) struct Opened {

@@ -28,11 +28,13 @@ pub(super) fn measure() -> Result<String> {
         agent.wait_probed(pid)?;
         let labels = pid.to_string();
         let labels = [("pid", labels.as_str())];
-        let born = || agent.scrape()?.count("goroscope_goroutines_created_total", &labels);
-        let before = born()?;
+        let hits = || agent.scrape()?.count("goroscope_probe_hits_total", &labels);
+        let before = hits()?;
         ours.push(turn(&mut target)?);
-        let counted = born()? - before;
-        ensure!(counted == GOROUTINES, "the agent counted {counted} of {GOROUTINES}");
+        let counted = hits()? - before;
+        // A birth and an end each.
+        let expected = 2 * GOROUTINES;
+        ensure!(counted == expected, "the agent counted {counted} of {expected} hits");
         agent.end(Signal::TERM)?;
 
         if bpftrace.is_ok() {

@@ -5,15 +5,13 @@
 use std::{fs, os::unix::fs::symlink, process::Command};
 
 use anyhow::{Context as _, Result};
-use goroscope_tests::{cache, debian};
+use goroscope_tests::{cache, debian, toolchain::DEBIAN as GO};
 
 use crate::command;
 
 /// Programs that tests run.
 const PROGRAMS: [&str; 5] =
     ["etcd-server", "prometheus", "prometheus-alertmanager", "caddy", "runc"];
-/// The toolchain's release.
-const GO: &str = "1.19";
 
 /// Gets what can be got. Where this is no Debian, or one without such a package, the tests that
 /// need it are skipped.

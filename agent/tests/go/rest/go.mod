@@ -1,3 +1,0 @@
-module example.com/rest
-
-go 1.19

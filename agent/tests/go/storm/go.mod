@@ -1,3 +1,0 @@
-module example.com/storm
-
-go 1.19
