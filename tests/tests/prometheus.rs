@@ -26,6 +26,7 @@ use goroscope_tests::{
     toolchain::{Go, NEWEST},
     workspace,
 };
+use serde::Deserialize;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -33,8 +34,7 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(150);
 /// Between two rounds of questions.
 const PAUSE: Duration = Duration::from_millis(500);
-/// What waits for the judge, which takes its time.
-const OF_LEAKS: &str = "goroscope_leak_goroutines";
+const LEAKED_A_SECOND: &str = "20";
 /// The interval in the shipped example, and the one here.
 const INTERVALS: [(&str, &str); 2] = [
     ("scrape_interval: 15s", "scrape_interval: 1s"),
@@ -78,9 +78,23 @@ fn promtool_accepts_the_rules_and_their_tests_pass() -> Result<()> {
     promtool(&["test", "rules"], &tests.iter().map(|path| path.as_path()).collect::<Vec<_>>())
 }
 
+/// What the program that leaks says of itself.
+#[derive(Deserialize)]
+struct Leaky {
+    leak: Place,
+}
+
+/// Where goroutines are created.
+#[derive(Deserialize)]
+struct Place {
+    created_by: String,
+    line: u32,
+}
+
 /// One program that leaks, one whose probes cost too much, one that cannot be watched.
 struct Targets {
-    leak: Speaker,
+    leaks: Speaker,
+    leak: Place,
     waves: Speaker,
     liar: Guard,
 }
@@ -94,18 +108,21 @@ impl Targets {
             Ok(path)
         };
         // It collects often, so that there are pauses to speak of.
-        let mut leak = Speaker::start_command(Command::new(copy("leak")?).env("GOGC", "1"))?;
-        leak.say("go")?;
+        let mut leaks = Speaker::spawn(
+            Command::new(copy("leaks")?).args(["range", LEAKED_A_SECOND]).env("GOGC", "1"),
+        )?;
+        let Leaky { leak } = leaks.hear()?;
+        leaks.say("leak")?;
         let waves = Speaker::start(&copy("waves")?, &[] as &[&str])?;
         let path = folder.path().join("liar");
         elf::write(&path, Lie::CorruptPclntab)?;
         let liar = Guard::start(&mut Command::new(path))?;
-        Ok(Self { leak, waves, liar })
+        Ok(Self { leaks, leak, waves, liar })
     }
 
     /// Their names and ids.
     fn list(&self) -> [(&'static str, u32); 3] {
-        [("leak", self.leak.pid()), ("waves", self.waves.pid()), ("liar", self.liar.pid())]
+        [("leaks", self.leaks.pid()), ("waves", self.waves.pid()), ("liar", self.liar.pid())]
     }
 }
 
@@ -119,6 +136,7 @@ struct Question {
 
 impl Question {
     fn new(query: Query, forms: Vec<String>) -> Self {
+        // The judge takes its time.
         let waits_for_leak = query.expression.contains("leak_goroutines");
         Self { query, forms, waits_for_leak, last: "not asked".to_owned() }
     }
@@ -231,11 +249,13 @@ fn every_query_of_panels_rules_and_runbooks_gives_data() -> Result<()> {
         .with_context(|| format!("the agent's log:\n{}", agent.log().join("\n")))?;
     is_healthy(&prometheus)?;
     // The alert on the leak waits for its minute, and names the place.
-    let pending = prometheus.query(
-        r#"ALERTS{alertname="GoroscopeLeakConfirmed",exe="leak",created_by="main.lookup"}"#,
-    )?;
-    ensure!(pending == [1.0], "{pending:?}");
-    let of_others = prometheus.query(&format!("{OF_LEAKS}{{exe!=\"leak\"}}"))?;
+    let Place { created_by, line } = &targets.leak;
+    let pending = prometheus.query(&format!(
+        "ALERTS{{alertname=\"GoroscopeLeakConfirmed\",exe=\"leaks\",created_by=\"{created_by}\",\
+         location=~\".*:{line}\"}}"
+    ))?;
+    ensure!(pending == [1.0], "pending: {pending:?}");
+    let of_others = prometheus.query("goroscope_leak_goroutines{exe!=\"leaks\"}")?;
     ensure!(of_others.is_empty(), "leaks where there are none: {of_others:?}");
     Ok(())
 }
