@@ -78,8 +78,9 @@ fn binary(message: &str) -> Option<Binary> {
     let is = |kind: &str| kinds.iter().any(|value| value == kind);
     let folder = Path::new(message.get("manifest_path")?.as_str()?).parent()?.to_path_buf();
     let package = folder.file_name()?.to_str()?.to_owned();
-    // Of the integration tests one only reads the sources.
-    let kernel = package == "tests" && is("test") && target != "architecture";
+    // Of the integration tests two only read files.
+    let reads = ["architecture", "dashboards"].contains(&target.as_str());
+    let kernel = package == "tests" && is("test") && !reads;
     let kind = if kernel { Kind::Kernel } else { Kind::Unit };
     Some(Binary {
         kind,
