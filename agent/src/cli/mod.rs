@@ -11,6 +11,7 @@ mod logging;
 
 mod agent;
 mod ps;
+mod check;
 mod doctor;
 mod generate;
 
@@ -49,6 +50,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             &settings::selection(&args.selection, &config)?,
             settings::output(&args.output, &config),
         ),
+        Command::Check(args) => check::run(&settings::check(&args, &config)?),
         Command::Doctor(args) => doctor::run(settings::output(&args, &config)),
         Command::Completions { shell } => {
             generate::completions(shell)?;
