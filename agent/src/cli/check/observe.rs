@@ -3,7 +3,11 @@
 use std::{
     collections::{HashMap, HashSet},
     fs::File,
-    sync::Arc,
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{self, Receiver, Sender},
+    },
+    thread,
     time::{Duration, Instant},
 };
 
@@ -13,7 +17,7 @@ use super::{
     tree::Member,
 };
 use crate::{
-    discover::{error::DiscoverError, identity::Pid, proc_fs::ProcFs},
+    discover::{identity::Pid, proc_fs::ProcFs},
     inspect::{
         Binary, InspectError,
         cache::{Cache, FileKey},
@@ -32,7 +36,10 @@ const MAX_REFUSED: usize = 16;
 pub(super) struct Observer<'a> {
     pub(super) procfs: &'a ProcFs,
     wanted: Wanted<'a>,
-    binaries: Binaries,
+    binaries: Arc<Binaries>,
+    /// Processes whose programs are being looked into, and the way back from there.
+    pending: HashSet<Member>,
+    found: (Sender<(Member, Found)>, Receiver<(Member, Found)>),
     watched: HashMap<Member, Watched>,
     /// Processes that run no Go, or a program of the toolchain, or cannot be looked at.
     others: HashSet<Member>,
@@ -46,7 +53,9 @@ impl<'a> Observer<'a> {
         Self {
             procfs,
             wanted,
-            binaries: Binaries::default(),
+            binaries: Arc::default(),
+            pending: HashSet::new(),
+            found: mpsc::channel(),
             watched: HashMap::new(),
             others: HashSet::new(),
             ended: Vec::new(),
@@ -57,8 +66,12 @@ impl<'a> Observer<'a> {
 
     /// These are all there are: the new ones are taken on, those that are gone are judged.
     pub(super) fn take(&mut self, members: &[Member]) {
+        while let Ok((member, found)) = self.found.1.try_recv() {
+            self.found(member, found);
+        }
         for member in members {
-            if !self.watched.contains_key(member) && !self.others.contains(member) {
+            let known = [&self.pending, &self.others].iter().any(|known| known.contains(member));
+            if !known && !self.watched.contains_key(member) {
                 self.consider(*member);
             }
         }
@@ -74,45 +87,39 @@ impl<'a> Observer<'a> {
         }
     }
 
+    /// Looks into the program of a process, on a thread: that of a large one takes its time, in
+    /// which others come and go.
     fn consider(&mut self, member: Member) {
-        match self.open(member) {
-            Ok(Some(watched)) => {
-                self.watched.insert(member, watched);
-            }
-            Ok(None) => {
-                self.others.insert(member);
-            }
-            Err(error) if error.is_gone() => {}
-            Err(error) => {
-                self.others.insert(member);
-                if self.refused.len() < MAX_REFUSED {
-                    self.refused.push(error.to_string());
-                }
-            }
-        }
+        let (procfs, binaries) = (self.procfs.clone(), Arc::clone(&self.binaries));
+        let (found, seen) = (self.found.0.clone(), Instant::now());
+        self.pending.insert(member);
+        thread::spawn(move || {
+            // Nobody wants it where the observer is gone.
+            let _ = found.send((member, open(&procfs, &binaries, member, seen)));
+        });
     }
 
-    /// Looks into the program of a process; `None` where it is not to be judged.
-    fn open(&mut self, member: Member) -> Result<Option<Watched>, DiscoverError> {
-        let pid = member.id.pid;
-        let exe = self.procfs.exe_link(pid)?;
-        let file = self.procfs.open_exe(pid)?;
-        // It may run another program since it was listed.
-        if Member::of(pid, &self.procfs.stat(pid)?) != member {
-            return Err(DiscoverError::Gone { pid, path: exe.path });
-        }
-        match self.binaries.inspect(file) {
-            Ok((binary, _)) if is_toolchain(&binary) => {
+    /// Takes what was found of a process.
+    fn found(&mut self, member: Member, found: Found) {
+        self.pending.remove(&member);
+        match found {
+            Found::Go(watched) => {
+                self.watched.insert(member, *watched);
+            }
+            Found::Gone => {}
+            Found::Other => {
+                self.others.insert(member);
+            }
+            Found::Toolchain => {
                 self.toolchain = true;
-                Ok(None)
+                self.others.insert(member);
             }
-            Ok((binary, facts)) => Ok(Some(Watched::new(member, exe.path, binary, facts))),
-            Err(error) if error.is_about_go() => {
-                let path = exe.path.display();
-                self.refused.push(format!("process {pid} ({path}): {error}"));
-                Ok(None)
+            Found::Refused(reason) => {
+                self.others.insert(member);
+                if self.refused.len() < MAX_REFUSED {
+                    self.refused.push(reason);
+                }
             }
-            Err(_) => Ok(None),
         }
     }
 
@@ -135,7 +142,12 @@ impl<'a> Observer<'a> {
     }
 
     /// Judges all by what was seen.
-    pub(super) fn finish(self) -> Watch {
+    pub(super) fn finish(mut self) -> Watch {
+        while !self.pending.is_empty()
+            && let Ok((member, found)) = self.found.1.recv()
+        {
+            self.found(member, found);
+        }
         let mut processes = self.ended;
         processes.extend(self.watched.values().map(|watched| watched.judge(&self.wanted)));
         processes.sort_by_key(|process| process.pid);
@@ -144,7 +156,8 @@ impl<'a> Observer<'a> {
 
     /// Why a process is not watched, as far as that is known.
     pub(super) fn why_not(&self, pid: Pid) -> Option<&str> {
-        let watched = self.watched.keys().any(|member| member.id.pid == pid);
+        let of = |member: &Member| member.id.pid == pid;
+        let watched = self.watched.keys().any(of) || self.pending.iter().any(of);
         (!watched).then(|| self.refused.first().map_or("it is no Go program", String::as_str))
     }
 }
@@ -155,22 +168,67 @@ fn is_toolchain(binary: &Binary) -> bool {
     module.is_some_and(|module| module == "cmd" || module.starts_with("cmd/"))
 }
 
+/// What was found of a process.
+enum Found {
+    Go(Box<Watched>),
+    /// A program of the toolchain, which is not judged.
+    Toolchain,
+    /// No Go.
+    Other,
+    /// It ended, or runs another program by now.
+    Gone,
+    /// It cannot be looked at, for this reason.
+    Refused(String),
+}
+
+fn open(procfs: &ProcFs, binaries: &Binaries, member: Member, seen: Instant) -> Found {
+    let pid = member.id.pid;
+    let opened = procfs.exe_link(pid).and_then(|exe| Ok((exe, procfs.open_exe(pid)?)));
+    let (exe, file) = match opened {
+        Ok(opened) => opened,
+        Err(error) if error.is_gone() => return Found::Gone,
+        Err(error) => return Found::Refused(error.to_string()),
+    };
+    // It may run another program since it was listed.
+    if procfs.stat(pid).is_ok_and(|stat| Member::of(pid, &stat) != member) {
+        return Found::Gone;
+    }
+    match binaries.inspect(file) {
+        Ok(None) => Found::Toolchain,
+        Ok(Some((binary, facts))) => {
+            tracing::debug!(pid = pid.0, exe = %exe.path.display(), "watching");
+            Found::Go(Box::new(Watched::new(member, exe.path, binary, facts, seen)))
+        }
+        Err(error) if error.is_about_go() => {
+            Found::Refused(format!("process {pid} ({}): {error}", exe.path.display()))
+        }
+        Err(_) => Found::Other,
+    }
+}
+
 /// Binaries that were looked into, and what is known of the runtime in each.
 #[derive(Default)]
 struct Binaries {
     cache: Cache,
-    runtimes: HashMap<FileKey, Facts>,
+    runtimes: Mutex<HashMap<FileKey, Facts>>,
 }
 
 impl Binaries {
-    fn inspect(&mut self, file: File) -> Result<(Arc<Binary>, Facts), InspectError> {
+    /// `None` for a program of the toolchain.
+    fn inspect(&self, file: File) -> Result<Option<(Arc<Binary>, Facts)>, InspectError> {
         let key = file.metadata().ok().map(|metadata| FileKey::of(&metadata));
         let binary = self.cache.inspect(file)?;
-        let facts = || RuntimeFacts::of(&binary).map(Arc::new);
-        let facts = match key {
-            Some(key) => self.runtimes.entry(key).or_insert_with(facts).clone(),
-            None => facts(),
-        };
-        Ok((binary, facts))
+        if is_toolchain(&binary) {
+            return Ok(None);
+        }
+        let known = || self.runtimes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(facts) = key.and_then(|key| known().get(&key).cloned()) {
+            return Ok(Some((binary, facts)));
+        }
+        let facts: Facts = RuntimeFacts::of(&binary).map(Arc::new);
+        if let Some(key) = key {
+            known().insert(key, facts.clone());
+        }
+        Ok(Some((binary, facts)))
     }
 }

@@ -61,7 +61,14 @@ pub(super) struct Wanted<'a> {
 }
 
 impl Watched {
-    pub(super) fn new(member: Member, exe: PathBuf, binary: Arc<Binary>, facts: Facts) -> Self {
+    /// A process that was `seen` first at that moment.
+    pub(super) fn new(
+        member: Member,
+        exe: PathBuf,
+        binary: Arc<Binary>,
+        facts: Facts,
+        seen: Instant,
+    ) -> Self {
         let now = Instant::now();
         Self {
             member,
@@ -75,7 +82,7 @@ impl Watched {
             words: HashMap::new(),
             groups: Groups::default(),
             buffer: ScanBuffer::default(),
-            began: now,
+            began: seen,
             last: now,
             again: now,
             goroutines: 0,

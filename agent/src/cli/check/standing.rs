@@ -208,7 +208,7 @@ mod tests {
         standing.take(at(0), SETTLE, &[quiet, busy]);
         busy.stand.0 = 1;
         standing.take(at(300), SETTLE, &[quiet, busy]);
-        assert_eq!(settled(&standing), []);
+        assert!(settled(&standing).is_empty());
         standing.take(at(600), SETTLE, &[quiet, busy]);
         assert_eq!(settled(&standing), [8]);
         standing.take(at(800), SETTLE, &[quiet, busy]);
@@ -229,7 +229,7 @@ mod tests {
         assert_eq!(settled(&standing), [4]);
         all[3].wait = Wait::No;
         standing.take(at(700), SETTLE, &all);
-        assert_eq!(settled(&standing), []);
+        assert!(settled(&standing).is_empty());
     }
 
     #[test]
