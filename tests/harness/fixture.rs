@@ -82,31 +82,45 @@ fn collect(folder: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) -> Result<()> 
 /// # Errors
 /// Where the Go compiler reports one; its message is in the error.
 pub fn build(program: &str, go: &Go, mode: Mode) -> Result<PathBuf> {
-    let folder = built()?.join(go.to_string()).join(mode.to_string());
-    let path = folder.join(program);
+    let arguments: Vec<&str> =
+        ["build", "-buildvcs=false"].iter().chain(mode.arguments()).copied().collect();
+    make(program, program, go, mode, &arguments)
+}
+
+/// Builds the tests of the package in `tests/fixtures/<package>`, as `go test` does.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_tests(package: &str, go: &Go) -> Result<PathBuf> {
+    make(package, &format!("{package}.test"), go, Mode::Normal, &["test", "-c"])
+}
+
+fn make(package: &str, name: &str, go: &Go, mode: Mode, arguments: &[&str]) -> Result<PathBuf> {
+    let path = built()?.join(go.to_string()).join(mode.to_string()).join(name);
     if path.is_file() {
         return Ok(path);
     }
-    let _lock = cache::lock(&format!("fixture-{program}-{go}-{mode}"))?;
+    let _lock = cache::lock(&format!("fixture-{}-{go}-{mode}", name.replace('/', "-")))?;
     if path.is_file() {
         return Ok(path);
     }
-    fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
-    let partial = folder.join(format!(".{program}.{}", std::process::id()));
+    let folder = path.parent().context("a program has a folder")?;
+    fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+    let file = path.file_name().context("a program has a name")?.to_string_lossy();
+    let partial = folder.join(format!(".{file}.{}", std::process::id()));
     let output = go
         .command()?
         .current_dir(sources())
-        .env("CGO_ENABLED", if program == "cgo" { "1" } else { "0" })
-        .args(["build", "-buildvcs=false"])
-        .args(mode.arguments())
+        .env("CGO_ENABLED", if package == "cgo" { "1" } else { "0" })
+        .args(arguments)
         .arg("-o")
         .arg(&partial)
-        .arg(format!("./{program}"))
+        .arg(format!("./{package}"))
         .output()
         .with_context(|| format!("starting {go}"))?;
     if !output.status.success() {
         bail!(
-            "building the fixture {program} with {go} ({mode}) failed:\n{}",
+            "building the fixture {name} with {go} ({mode}) failed:\n{}",
             String::from_utf8_lossy(&output.stderr)
         );
     }
