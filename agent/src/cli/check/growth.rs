@@ -59,11 +59,11 @@ impl Growth {
             })
             .collect();
         let (first, last) = (rises.first()?, rises.last()?);
-        let lowest = self.changes.first()?.1;
-        let net = self.changes.last()?.1.saturating_sub(lowest);
+        // Those that were there at the first look settle all at once.
+        let net = self.changes.last()?.1.saturating_sub(first.1);
         let middle = first.0 + last.0.saturating_sub(first.0) / 2;
         let half = rises.iter().rev().find(|(at, _)| *at <= middle)?.1;
-        let (before, after) = (half.saturating_sub(lowest), last.1.saturating_sub(half));
+        let (before, after) = (half.saturating_sub(first.1), last.1.saturating_sub(half));
         let took = last.0.saturating_sub(first.0);
         let lately = self.last.saturating_sub(self.began?) / 2 + self.began? <= last.0;
         let leaks = net >= LEAST_NET
@@ -90,8 +90,9 @@ mod tests {
 
     #[test]
     fn only_steady_growth_looks_like_a_leak() {
-        assert_eq!(growth(&[0, 0, 2, 4, 6, 8, 10]), Some(10));
-        assert_eq!(growth(&[3, 4, 5, 6, 7, 8, 9, 10]), Some(7));
+        assert_eq!(growth(&[0, 0, 2, 4, 6, 8, 10]), Some(8));
+        assert_eq!(growth(&[3, 4, 5, 6, 7, 8, 9, 10]), Some(6));
+        assert_eq!(growth(&[0, 40, 42, 44, 46, 48, 50]), Some(10));
         assert_eq!(growth(&[0, 0, 64, 64, 64, 64, 64]), None);
         assert_eq!(growth(&[0, 1, 2, 3, 4, 4, 4]), None);
         assert_eq!(growth(&[0, 20, 30, 35, 37, 38, 38, 39]), None);

@@ -78,7 +78,10 @@ impl<'a> Observer<'a> {
         let gone: Vec<Member> =
             self.watched.keys().filter(|member| !members.contains(member)).copied().collect();
         for member in gone {
-            if let Some(watched) = self.watched.remove(&member) {
+            let Some(watched) = self.watched.remove(&member) else { continue };
+            // Listed in the middle of an exec it looked like another.
+            let same = watched.is_unseen() && members.iter().any(|other| other.id == member.id);
+            if !same {
                 self.ended.push(watched.judge(&self.wanted));
             }
         }

@@ -94,6 +94,11 @@ impl Watched {
         self.goroutines
     }
 
+    /// Has it not been looked at yet?
+    pub(super) fn is_unseen(&self) -> bool {
+        self.standing.looks == 0
+    }
+
     /// When something is to be done for it.
     pub(super) fn due(&self) -> Instant {
         if self.reading.is_open() { self.again } else { self.reading.due().unwrap_or(self.again) }
@@ -105,8 +110,10 @@ impl Watched {
         let now = Instant::now();
         self.last = now;
         if self.reading.is_due(now) {
-            self.bias = load_bias(procfs, pid, &self.binary);
-            self.reading.open(procfs, pid, &self.binary, self.facts.clone(), self.bias);
+            let bias = load_bias(procfs, pid, &self.binary);
+            // Of a process that has ended meanwhile the names are still wanted.
+            self.bias = bias.or(self.bias);
+            self.reading.open(procfs, pid, &self.binary, self.facts.clone(), bias);
         }
         if self.reading.is_open() && self.again <= now {
             let looked = self.look(wanted);

@@ -60,6 +60,8 @@ pub(super) struct Track {
 struct Birth {
     parent: Option<u64>,
     is_test: bool,
+    /// When it was seen first.
+    seen: Duration,
 }
 
 /// The goroutines of a process.
@@ -91,7 +93,11 @@ impl Standing {
             let since = still.map_or(at, |before| before.since);
             let is_test = seen.kind == Kind::Test;
             self.has_tests |= is_test;
-            self.births.entry(seen.goid).or_insert(Birth { parent: seen.parent, is_test });
+            self.births.entry(seen.goid).or_insert(Birth {
+                parent: seen.parent,
+                is_test,
+                seen: at,
+            });
             let track = Track { seen: *seen, since };
             if seen.kind == Kind::Program && is_stuck(&track) {
                 let count = settled.entry(seen.site).or_default();
@@ -142,12 +148,16 @@ impl Standing {
     pub(super) fn outlived_its_test(&self, goid: u64) -> bool {
         let mut over = false;
         let mut goid = goid;
+        let mut made = Duration::MAX;
         for _ in 0..MAX_STEPS {
             let Some(birth) = self.births.get(&goid) else {
-                // It came and went between two looks. Older tests that run may have made it.
-                let runs = |track: &Track| track.seen.kind == Kind::Test && track.seen.goid < goid;
+                // It came and went between two looks. Tests that ran then, and still run, may have
+                // made it. (The numbers do not tell which came first: each processor has its own.)
+                let since = |goid: &u64| self.births.get(goid).is_some_and(|b| b.seen <= made);
+                let runs = |track: &Track| track.seen.kind == Kind::Test && since(&track.seen.goid);
                 return !self.tracks.values().any(runs);
             };
+            made = made.min(birth.seen);
             if let Some(track) = self.tracks.get(&goid) {
                 match track.seen.kind {
                     Kind::Test => return false,
@@ -265,10 +275,10 @@ mod tests {
         let main = seen(1, 0, Kind::Main);
         let left = seen(22, 21, Kind::Program);
         let mut standing = Standing::default();
-        // An older test may have made goroutine 21; a younger one has not.
+        // A test that ran then may have made goroutine 21; one that began later has not.
         standing.take(at(0), SETTLE, &[main, left, seen(20, 1, Kind::Test)]);
         assert!(!standing.outlived_its_test(22));
-        standing.take(at(9), SETTLE, &[main, left, seen(30, 1, Kind::Test)]);
+        standing.take(at(9), SETTLE, &[main, left, seen(8, 1, Kind::Test)]);
         assert!(standing.outlived_its_test(22));
         // Before Go 1.21 the runtime does not note the creator.
         let unknown = Seen { parent: None, ..left };
