@@ -85,11 +85,11 @@ pub(super) enum Command {
         Exit status: 0 no leak, 1 leak found, 2 could not judge: the command failed, no Go process \
         was seen, or none for long enough, or its runtime cannot be read.\n\n\
         Examples:\n  \
-        goroscope check -- go test ./...\n  \
-        goroscope check -- go test -race ./cart          (waits a second before it ends)\n  \
+        goroscope check -- go test -count=1 ./...\n  \
+        goroscope check -- go test -count=1 -race ./cart    (waits a second at the end)\n  \
         goroscope check --allow 'github.com/acme/pool.*' -- ./shop.test -test.count=20\n  \
         goroscope check --output junit --report leaks.xml -- ./integration.sh\n  \
-        goroscope check --output github -- go test ./...\n  \
+        goroscope check --output github -- go test -count=1 ./...\n  \
         goroscope check --pid 4242 --for 1m"
     )]
     Check(Box<CheckArgs>),

@@ -178,9 +178,15 @@ fn nothing_judged(watch: &Watch) -> (String, &'static str) {
              allows",
         );
     }
-    let ran = if watch.toolchain { "but the Go toolchain's own" } else { "at all" };
+    if watch.toolchain {
+        return (
+            "no Go process was seen but the Go toolchain's own".to_owned(),
+            "`go test` answers from its cache unless -count=1 is given; very short tests are over \
+             too soon",
+        );
+    }
     (
-        format!("no Go process was seen {ran}"),
+        "no Go process was seen at all".to_owned(),
         "give a command that runs a Go program for longer than the settling time (--settle)",
     )
 }
