@@ -47,7 +47,7 @@ impl Kind {
             Self::Main
         } else if start.starts_with("testing.") {
             Self::Test
-        } else if KNOWN.iter().any(|known| named(known)) || allowed.has(site) {
+        } else if KNOWN.iter().any(named) || allowed.has(site) {
             Self::Allowed
         } else {
             Self::Program

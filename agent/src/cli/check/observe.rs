@@ -39,7 +39,7 @@ pub(super) struct Observer<'a> {
     binaries: Arc<Binaries>,
     /// Processes whose programs are being looked into, and the way back from there.
     pending: HashSet<Member>,
-    found: (Sender<(Member, Found)>, Receiver<(Member, Found)>),
+    found: (Sender<Answer>, Receiver<Answer>),
     watched: HashMap<Member, Watched>,
     /// Processes that run no Go, or a program of the toolchain, or cannot be looked at.
     others: HashSet<Member>,
@@ -183,6 +183,8 @@ enum Found {
     /// It cannot be looked at, for this reason.
     Refused(String),
 }
+
+type Answer = (Member, Found);
 
 fn open(procfs: &ProcFs, binaries: &Binaries, member: Member, seen: Instant) -> Found {
     let pid = member.id.pid;
