@@ -83,9 +83,13 @@ fn assert_is_error(output: &Output, code: i32, parts: &[&str]) {
 
 #[test]
 fn help_of_each_command() {
-    for arguments in
-        [&["--help"][..], &["agent", "--help"], &["ps", "--help"], &["doctor", "--help"]]
-    {
+    for arguments in [
+        &["--help"][..],
+        &["agent", "--help"],
+        &["ps", "--help"],
+        &["check", "--help"],
+        &["doctor", "--help"],
+    ] {
         let output = run(arguments);
         assert_eq!(status(&output), Some(0), "{arguments:?}");
         assert!(output.stderr.is_empty());
@@ -108,6 +112,11 @@ fn wrong_usage_is_2() {
         &["agent", "--scan-interval", "never"],
         &["agent", "--top-sites", "-1"],
         &["completions", "nosuchshell"],
+        &["check"],
+        &["check", "--settle", "1ms", "--", "true"],
+        &["check", "--pid", "1", "--", "true"],
+        &["check", "--output", "xml", "--", "true"],
+        &["check", "true"],
     ] {
         let output = run(arguments);
         assert_eq!(status(&output), Some(2), "{arguments:?}: {}", stderr(&output));
@@ -333,7 +342,7 @@ fn completions_and_man_pages() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     pages.sort();
-    let names = ["-agent", "-completions", "-doctor", "-man", "-ps", ""];
+    let names = ["-agent", "-check", "-completions", "-doctor", "-man", "-ps", ""];
     assert_eq!(pages, names.map(|name| format!("goroscope{name}.1")));
     let agent = fs::read_to_string(into.join("goroscope-agent.1")).unwrap();
     assert!(agent.contains("GOROSCOPE_LISTEN"), "{agent}");

@@ -146,6 +146,13 @@ fn collect(folder: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) -> Result<()> 
     Ok(())
 }
 
+/// What is built of a package.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum What {
+    Program,
+    Tests,
+}
+
 /// Builds the program in `tests/fixtures/<program>`, unless it has been built, and gives its path.
 ///
 /// # Errors
@@ -159,33 +166,50 @@ pub fn build(program: &str, go: &Go, mode: Mode) -> Result<PathBuf> {
 /// # Errors
 /// As there.
 pub fn build_for(arch: &str, program: &str, go: &Go, mode: Mode) -> Result<PathBuf> {
+    make(arch, program, What::Program, go, mode)
+}
+
+/// Builds the tests of the package in `tests/fixtures/<package>`, as `go test` does.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_tests(package: &str, go: &Go) -> Result<PathBuf> {
+    make(host_arch(), package, What::Tests, go, Mode::Normal)
+}
+
+fn make(arch: &str, package: &str, what: What, go: &Go, mode: Mode) -> Result<PathBuf> {
     let kind = if arch == host_arch() { mode.to_string() } else { format!("{mode}-{arch}") };
-    let folder = built()?.join(go.to_string()).join(&kind);
-    let path = folder.join(program);
+    let (name, verb): (_, &[&str]) = match what {
+        What::Program => (package.to_owned(), &["build", "-buildvcs=false"]),
+        What::Tests => (format!("{package}.test"), &["test", "-c"]),
+    };
+    let path = built()?.join(go.to_string()).join(&kind).join(&name);
     if path.is_file() {
         return Ok(path);
     }
-    let _lock = cache::lock(&format!("fixture-{program}-{go}-{kind}"))?;
+    let _lock = cache::lock(&format!("fixture-{}-{go}-{kind}", name.replace('/', "-")))?;
     if path.is_file() {
         return Ok(path);
     }
-    fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
-    let partial = folder.join(format!(".{program}.{}", std::process::id()));
+    let folder = path.parent().context("a program has a folder")?;
+    fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+    let file = path.file_name().context("a program has a name")?.to_string_lossy();
+    let partial = folder.join(format!(".{file}.{}", std::process::id()));
     let output = go
         .command()?
         .current_dir(sources())
         .env("GOARCH", arch)
-        .env("CGO_ENABLED", if program == "cgo" || mode.cgo() { "1" } else { "0" })
-        .args(["build", "-buildvcs=false"])
+        .env("CGO_ENABLED", if package == "cgo" || mode.cgo() { "1" } else { "0" })
+        .args(verb)
         .args(mode.arguments())
         .arg("-o")
         .arg(&partial)
-        .arg(format!("./{program}"))
+        .arg(format!("./{package}"))
         .output()
         .with_context(|| format!("starting {go}"))?;
     if !output.status.success() {
         bail!(
-            "building the fixture {program} with {go} ({kind}) failed:\n{}",
+            "building the fixture {name} with {go} ({kind}) failed:\n{}",
             String::from_utf8_lossy(&output.stderr)
         );
     }

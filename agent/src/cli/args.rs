@@ -1,16 +1,16 @@
 //! The commands and their options: help, completions and man pages come from here.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{
     ArgAction, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand,
-    parser::ValueSource,
+    error::ErrorKind, parser::ValueSource,
 };
 use clap_complete::Shell;
 
 use super::{
     config::{MaxProcesses, MaxSites, TopSites},
-    value::{Interval, LogFormat, Output, PidValue, Probes, Share, Text},
+    value::{Interval, LogFormat, Output, PidValue, Probes, ReportForm, Settle, Share, Text},
 };
 use crate::notify::address::Address;
 
@@ -78,6 +78,22 @@ pub(super) enum Command {
         goroscope ps --cgroup /system.slice\n  \
         goroscope ps --pid 4242 --output json")]
     Ps(Box<PsArgs>),
+    /// The leak gate for CI: runs a command, and fails where its Go processes leave goroutines behind
+    #[command(
+        after_help = "In a test program a goroutine is left behind when the test that made it is \
+        over and it stands still, blocked, for the settling time. In any other program, when \
+        nothing can wake it, or when more and more of its creation site stand still.\n\n\
+        Exit status: 0 no leak, 1 leak found, 2 could not judge: the command failed, no Go process \
+        was seen, or none for long enough, or its runtime cannot be read.\n\n\
+        Examples:\n  \
+        goroscope check -- go test -count=1 ./...\n  \
+        goroscope check -- go test -count=1 -race ./cart    (waits a second at the end)\n  \
+        goroscope check --allow 'github.com/acme/pool.*' -- ./shop.test -test.count=20\n  \
+        goroscope check --output junit --report leaks.xml -- ./integration.sh\n  \
+        goroscope check --output github -- go test -count=1 ./...\n  \
+        goroscope check --pid 4242 --for 1m"
+    )]
+    Check(Box<CheckArgs>),
     /// Tells what this host allows, what is missing, and how to get it
     #[command(
         after_help = "Exit status: 0 where every check passes or warns, 1 where one fails.\n\n\
@@ -218,6 +234,45 @@ pub(super) struct OutputArgs {
     pub(super) output: Option<Output>,
 }
 
+#[derive(Debug, Args)]
+#[command(next_help_heading = "The gate")]
+pub(super) struct CheckArgs {
+    /// Watch this process instead of a command
+    #[arg(long, value_name = "PID", env = "GOROSCOPE_PID", hide_env_values = true)]
+    pub(super) pid: Option<PidValue>,
+    /// How long to watch it; Ctrl-C judges by what was seen [default: 30s]
+    #[arg(
+        id = "for",
+        long = "for",
+        value_name = "TIME",
+        env = "GOROSCOPE_FOR",
+        hide_env_values = true
+    )]
+    pub(super) lasting: Option<Interval>,
+    /// Goroutines that are blocked and have not run for so long are settled [default: 500ms]
+    #[arg(long, value_name = "TIME", env = "GOROSCOPE_SETTLE", hide_env_values = true)]
+    pub(super) settle: Option<Settle>,
+    /// Goroutines that may stay: a glob for the function with the go statement, or the function
+    /// started; repeatable
+    #[arg(long, value_name = "PATTERN", env = "GOROSCOPE_ALLOW", hide_env_values = true)]
+    pub(super) allow: Vec<Text>,
+    /// Count every goroutine that is settled at the last look, also those that wait for work
+    #[arg(long, env = "GOROSCOPE_STRICT", hide_env_values = true)]
+    pub(super) strict: bool,
+    /// Judge the goroutines also where the command itself fails
+    #[arg(long, env = "GOROSCOPE_IGNORE_EXIT", hide_env_values = true)]
+    pub(super) ignore_exit: bool,
+    /// Form of the report [default: table]
+    #[arg(short, long, value_name = "FORM", env = "GOROSCOPE_OUTPUT", hide_env_values = true)]
+    pub(super) output: Option<ReportForm>,
+    /// Write the report to this file, and leave the output to the command
+    #[arg(long, value_name = "FILE", env = "GOROSCOPE_REPORT", hide_env_values = true)]
+    pub(super) report: Option<PathBuf>,
+    /// The command and its arguments
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(super) command: Vec<OsString>,
+}
+
 impl Cli {
     /// From the command line and the environment.
     pub(super) fn read() -> Result<Self, clap::Error> {
@@ -226,6 +281,10 @@ impl Cli {
 
     fn from_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let mut cli = Self::from_arg_matches(matches)?;
+        if let (Command::Check(args), Some((_, matches))) = (&mut cli.command, matches.subcommand())
+        {
+            args.settle_sources(matches)?;
+        }
         let selection = match &mut cli.command {
             Command::Agent(args) => Some(&mut args.selection),
             Command::Ps(args) => Some(&mut args.selection),
@@ -245,6 +304,23 @@ impl Cli {
             }
         }
         Ok(cli)
+    }
+}
+
+impl CheckArgs {
+    /// A command is closer than the environment's process, and an environment variable holds a list.
+    fn settle_sources(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        if matches.value_source("allow") == Some(ValueSource::EnvVariable) {
+            self.allow = self.allow.iter().flat_map(|text| split(&text.0)).collect();
+        }
+        if !self.command.is_empty() && self.pid.is_some() {
+            if matches.value_source("pid") == Some(ValueSource::CommandLine) {
+                let words = "give either --pid or a command, not both";
+                return Err(Cli::command().error(ErrorKind::ArgumentConflict, words));
+            }
+            self.pid = None;
+        }
+        Ok(())
     }
 }
 
@@ -275,10 +351,13 @@ mod tests {
     #[test]
     fn every_option_has_a_variable_of_its_name() {
         for command in Cli::command().get_subcommands() {
-            if !matches!(command.get_name(), "agent" | "ps" | "doctor") {
+            if !matches!(command.get_name(), "agent" | "ps" | "check" | "doctor") {
                 continue;
             }
-            for argument in command.get_arguments().filter(|argument| argument.get_id() != "help") {
+            for argument in command
+                .get_arguments()
+                .filter(|argument| argument.get_id() != "help" && !argument.is_positional())
+            {
                 let name = argument.get_long().unwrap().replace('-', "_").to_uppercase();
                 let variable = argument.get_env().and_then(|name| name.to_str());
                 assert_eq!(variable, Some(format!("GOROSCOPE_{name}").as_str()));

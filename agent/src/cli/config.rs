@@ -16,7 +16,7 @@ use serde::{
 use super::{
     alerts::AlertsConfig,
     failure::Failure,
-    value::{Interval, LogFormat, Output, PidValue, Probes, Share, Text, Within},
+    value::{Interval, LogFormat, PidValue, Probes, ReportForm, Settle, Share, Text, Within},
 };
 
 /// A file that is larger than this is no configuration.
@@ -57,7 +57,17 @@ pub(super) struct Config {
     #[serde(deserialize_with = "one")]
     pub(super) scan_interval: Option<Interval>,
     #[serde(deserialize_with = "one")]
-    pub(super) output: Option<Output>,
+    pub(super) output: Option<ReportForm>,
+    #[serde(deserialize_with = "one")]
+    pub(super) settle: Option<Settle>,
+    #[serde(rename = "for", deserialize_with = "one")]
+    pub(super) lasting: Option<Interval>,
+    #[serde(deserialize_with = "many")]
+    pub(super) allow: Vec<Text>,
+    pub(super) strict: Option<bool>,
+    pub(super) ignore_exit: Option<bool>,
+    #[serde(deserialize_with = "one")]
+    pub(super) report: Option<Text>,
     #[serde(deserialize_with = "one")]
     pub(super) log_format: Option<LogFormat>,
     #[serde(deserialize_with = "one")]
@@ -201,7 +211,8 @@ mod tests {
             "pid: [1, 2]\nexe: /opt/*\ncgroup: [/a, /b]\nexclude_pid: 3\nexclude_exe: x\n\
              exclude_cgroup: /c\nlisten:\n  - 127.0.0.1:1\n  - unix:/run/g\nprobes: off\n\
              top_sites: 10\nmax_processes: 100\nmax_sites: 1000\n\
-             scan_interval: 500ms\noutput: json\nlog_format: json\nverbose: 2\nquiet: 1\n",
+             scan_interval: 500ms\noutput: json\nsettle: 200ms\nfor: 1m\n\
+             allow: main.*\nstrict: true\nignore_exit: false\nreport: out.xml\nlog_format: json\nverbose: 2\nquiet: 1\n",
         )
         .unwrap();
         assert_eq!(config.pid, [Within(1), Within(2)]);
@@ -210,6 +221,10 @@ mod tests {
         assert_eq!(config.listen.len(), 2);
         assert_eq!(config.probes, Some(Probes::Off));
         assert_eq!(config.scan_interval, Some(Interval(Duration::from_millis(500))));
+        assert_eq!(config.settle, Some(Settle(Duration::from_millis(200))));
+        assert_eq!(config.lasting, Some(Interval(Duration::from_secs(60))));
+        assert_eq!((config.strict, config.ignore_exit), (Some(true), Some(false)));
+        assert_eq!((config.allow.len(), config.report), (1, Some(Text("out.xml".into()))));
         assert_eq!((config.verbose, config.quiet), (Some(2), Some(1)));
     }
 

@@ -12,6 +12,7 @@ mod logging;
 
 mod agent;
 mod ps;
+mod check;
 mod doctor;
 mod generate;
 
@@ -50,6 +51,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             &settings::selection(&args.selection, &config)?,
             settings::output(&args.output, &config),
         ),
+        Command::Check(args) => check::run(&settings::check(&args, &config)?),
         Command::Doctor(args) => doctor::run(settings::output(&args, &config)),
         Command::Completions { shell } => {
             generate::completions(shell)?;

@@ -2,13 +2,17 @@
 
 use super::{
     alerts::AlertsConfig,
-    args::{AgentArgs, DaemonArgs, Global, OutputArgs, SelectionArgs},
+    args::{AgentArgs, CheckArgs, DaemonArgs, Global, OutputArgs, SelectionArgs},
+    check::{Allowed, CheckSettings, Target},
     config::Config,
     failure::Failure,
-    value::{LogFormat, Output, PidValue, Probes, Text},
+    value::{LogFormat, Output, PidValue, Probes, ReportForm, Text},
 };
 use crate::{
-    discover::selection::{Criteria, Selection},
+    discover::{
+        identity::Pid,
+        selection::{Criteria, Selection},
+    },
     probe::Limits,
     run::settings::AgentSettings,
 };
@@ -16,6 +20,8 @@ use crate::{
 const DEFAULT_LISTEN: &str = "127.0.0.1:4676";
 const DEFAULT_TOP_SITES: u32 = 50;
 const DEFAULT_SCAN_INTERVAL: std::time::Duration = std::time::Duration::from_secs(10);
+const DEFAULT_SETTLE: std::time::Duration = std::time::Duration::from_millis(500);
+const DEFAULT_LASTING: std::time::Duration = std::time::Duration::from_secs(30);
 /// Of one core.
 const DEFAULT_SHARE: f64 = 0.01;
 
@@ -39,7 +45,9 @@ pub(super) fn log(args: &Global, config: &Config) -> LogSettings {
 }
 
 pub(super) fn output(args: &OutputArgs, config: &Config) -> Output {
-    args.output.or(config.output).unwrap_or(Output::Table)
+    // A form that only reports have says nothing here.
+    let listed = config.output.and_then(ReportForm::of_list);
+    args.output.or(listed).unwrap_or(Output::Table)
 }
 
 /// For each criterion by itself, the later source replaces the earlier.
@@ -97,6 +105,40 @@ pub(super) fn agent(
             .map_or(DEFAULT_SHARE, |share| share.0),
         notify: AlertsConfig::settings(config.alerts.as_ref(), &daemon.alertmanager)?,
         kernel_diagnostics,
+    })
+}
+
+pub(super) fn check(args: &CheckArgs, config: &Config) -> Result<CheckSettings, Failure> {
+    let target = if args.command.is_empty() {
+        match later(args.pid.as_slice(), &config.pid) {
+            [pid] => Target::Pid(Pid(pid.0)),
+            _ => {
+                let failure = Failure::usage("neither a command nor one process is given");
+                return Err(failure.hint(
+                    "goroscope check -- COMMAND…, or goroscope check --pid N; \
+                     `goroscope check --help` has examples",
+                ));
+            }
+        }
+    } else {
+        Target::Command(args.command.clone())
+    };
+    let allowed = Allowed::new(&texts(later(&args.allow, &config.allow)));
+    let allowed = allowed.map_err(|(glob, why)| {
+        Failure::usage(format!("--allow \"{glob}\": {why}")).hint(
+            "in a pattern ? * [a-z] {one,two} have a meaning; put \\ before one that has none",
+        )
+    })?;
+    let report = args.report.clone().or_else(|| Some(config.report.as_ref()?.0.clone().into()));
+    Ok(CheckSettings {
+        target,
+        settle: args.settle.or(config.settle).map_or(DEFAULT_SETTLE, |settle| settle.0),
+        lasting: args.lasting.or(config.lasting).map_or(DEFAULT_LASTING, |lasting| lasting.0),
+        allowed,
+        strict: args.strict || config.strict.unwrap_or(false),
+        ignore_exit: args.ignore_exit || config.ignore_exit.unwrap_or(false),
+        form: args.output.or(config.output).unwrap_or(ReportForm::Table),
+        report,
     })
 }
 
@@ -173,6 +215,40 @@ mod tests {
         assert!(from_line.selection.names(Pid(6)) && !from_line.selection.names(Pid(5)));
         assert_eq!(from_line.listen, ["unix:/line"]);
         assert_eq!((from_line.probes, from_line.top_sites), (ProbesMode::Always, 3));
+    }
+
+    #[test]
+    fn check_settings() {
+        let check = |line: &[&str], config: &Config| {
+            let line = ["goroscope", "check"].iter().chain(line);
+            let Command::Check(args) = Cli::try_parse_from(line).unwrap().command else {
+                panic!("not check")
+            };
+            check(&args, config)
+        };
+        let defaults = check(&["--", "a", "-b"], &Config::default()).unwrap();
+        assert_eq!(defaults.target, Target::Command(vec!["a".into(), "-b".into()]));
+        assert_eq!((defaults.settle.as_millis(), defaults.lasting.as_secs()), (500, 30));
+        assert!(!defaults.strict && !defaults.ignore_exit && defaults.report.is_none());
+        let config = Config {
+            pid: vec![Within(5)],
+            output: Some(ReportForm::Junit),
+            strict: Some(true),
+            report: Some(Text("r.xml".into())),
+            ..Config::default()
+        };
+        let from_file = check(&[], &config).unwrap();
+        assert_eq!((from_file.target, from_file.form), (Target::Pid(Pid(5)), ReportForm::Junit));
+        assert!(from_file.strict && from_file.report.is_some());
+        let line = ["--output", "json", "--report", "x", "--", "a"];
+        let from_line = check(&line, &config).unwrap();
+        assert_eq!(from_line.target, Target::Command(vec!["a".into()]));
+        assert_eq!((from_line.form, from_line.report), (ReportForm::Json, Some("x".into())));
+        assert!(check(&[], &Config::default()).is_err());
+        assert!(check(&["--allow", "a[", "--", "x"], &config).is_err());
+        // Lists have no such form.
+        let args = OutputArgs { output: None };
+        assert_eq!(output(&args, &config), Output::Table);
     }
 
     #[test]

@@ -33,20 +33,11 @@ impl FromStr for Interval {
 
     fn from_str(text: &str) -> Result<Self, String> {
         const LEAST: Duration = Duration::from_millis(100);
-        const MOST: Duration = Duration::from_secs(3600);
         match span(text) {
-            Some(interval) if (LEAST..=MOST).contains(&interval) => Ok(Self(interval)),
+            Some(interval) if (LEAST..=LONGEST_SPAN).contains(&interval) => Ok(Self(interval)),
             _ => Err("a time span from 100ms to 1h is needed, as 10s or 500ms".to_owned()),
         }
     }
-}
-
-/// Seconds as a bare number, or with units.
-fn span(text: &str) -> Option<Duration> {
-    if let Ok(seconds) = text.parse::<f64>() {
-        return Duration::try_from_secs_f64(seconds).ok();
-    }
-    Duration::try_from(text.parse::<jiff::SignedDuration>().ok()?).ok()
 }
 
 /// For how long something has to be so: as [`Interval`], from nothing to a day.
@@ -63,6 +54,33 @@ impl FromStr for Hold {
             _ => Err("a time span from 0s to 24h is needed, as 30s or 5m".to_owned()),
         }
     }
+}
+
+/// A time span that may be shorter, down to `10ms`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Settle(pub(super) Duration);
+
+impl FromStr for Settle {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        const LEAST: Duration = Duration::from_millis(10);
+        match span(text) {
+            Some(settle) if (LEAST..=LONGEST_SPAN).contains(&settle) => Ok(Self(settle)),
+            _ => Err("a time span from 10ms to 1h is needed, as 1s or 200ms".to_owned()),
+        }
+    }
+}
+
+const LONGEST_SPAN: Duration = Duration::from_secs(3600);
+
+/// Reads a time span; a bare number means seconds.
+fn span(text: &str) -> Option<Duration> {
+    if let Ok(seconds) = text.parse::<f64>() {
+        return Duration::try_from_secs_f64(seconds).ok();
+    }
+    let span: jiff::SignedDuration = text.parse().ok()?;
+    Duration::try_from(span).ok()
 }
 
 /// A share of one core: `1%`, `0.5%`; a bare number means percent.
@@ -142,6 +160,40 @@ words! {
 }
 
 words! {
+    /// Form of a report.
+    ReportForm {
+        /// For people
+        Table = "table",
+        /// For programs
+        Json = "json",
+        /// For CI servers: a suite for each process, a failed test for each leak
+        Junit = "junit",
+        /// For GitHub: annotations beside the lines of the source
+        Github = "github"
+    }
+}
+
+impl ReportForm {
+    /// The form of a list that is closest; `None` where none is.
+    pub(super) fn of_list(self) -> Option<Output> {
+        match self {
+            Self::Table => Some(Output::Table),
+            Self::Json => Some(Output::Json),
+            Self::Junit | Self::Github => None,
+        }
+    }
+}
+
+impl From<Output> for ReportForm {
+    fn from(output: Output) -> Self {
+        match output {
+            Output::Table => Self::Table,
+            Output::Json => Self::Json,
+        }
+    }
+}
+
+words! {
     /// Form of the log on stderr.
     LogFormat {
         /// For people
@@ -198,6 +250,24 @@ mod tests {
         for text in ["", "-1s", "25h", "long"] {
             assert!(text.parse::<Hold>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn settling_times() {
+        for (text, millis) in [("10ms", 10), ("0.02", 20), ("1s", 1000), ("1h", 3_600_000)] {
+            assert_eq!(text.parse(), Ok(Settle(Duration::from_millis(millis))), "{text}");
+        }
+        for text in ["0", "9ms", "2h", "-1s", "never"] {
+            assert!(text.parse::<Settle>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn forms_of_lists_are_forms_of_reports() {
+        for output in Output::value_variants() {
+            assert_eq!(ReportForm::from(*output).of_list(), Some(*output));
+        }
+        assert_eq!(ReportForm::Junit.of_list(), None);
     }
 
     #[test]

@@ -13,7 +13,7 @@ mod trend;
 mod growth;
 mod survivors;
 mod stillness;
-mod waiting;
+pub mod waiting;
 mod verdict;
 pub mod process;
 #[cfg(test)]

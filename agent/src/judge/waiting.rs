@@ -31,6 +31,18 @@ const FOR_GOOD: [&str; 4] =
 /// Part of a site's goroutines that do the same.
 const MOST: f64 = 0.7;
 
+/// Who waits for this, in the runtime's words, waits for other goroutines.
+#[must_use]
+pub fn is_for_others(word: &str) -> bool {
+    FOR_OTHERS.contains(&word)
+}
+
+/// Who waits for this, in the runtime's words, will never be woken.
+#[must_use]
+pub fn is_for_good(word: &str) -> bool {
+    FOR_GOOD.contains(&word)
+}
+
 /// What was found.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Waiting {
@@ -46,8 +58,8 @@ pub(super) fn judge<'a>(doing: impl Iterator<Item = (&'a str, u64)>) -> Waiting 
     let (mut all, mut others, mut good) = (0, 0, 0);
     for (word, count) in doing {
         all += count;
-        others += if FOR_OTHERS.contains(&word) { count } else { 0 };
-        good += if FOR_GOOD.contains(&word) { count } else { 0 };
+        others += if is_for_others(word) { count } else { 0 };
+        good += if is_for_good(word) { count } else { 0 };
     }
     let most = |count: u64| count > 0 && count as f64 >= all as f64 * MOST;
     let says = match all {
