@@ -29,8 +29,11 @@ use crate::{
         process::{BinaryFacts, Process},
         watch::{Watch, Watches},
     },
-    read::{RuntimeFacts, load_bias},
-    run::reading::{Facts, Reading},
+    read::RuntimeFacts,
+    run::{
+        opening::load_bias,
+        reading::{Facts, Reading},
+    },
     show::{
         escape::{NAME_LIMIT, PATH_LIMIT, escape, escape_json},
         table::{Align, Table, terminal_width},

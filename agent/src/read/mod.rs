@@ -20,7 +20,6 @@ mod heap;
 mod latency;
 pub mod layout;
 pub mod memory;
-mod open;
 pub mod process_memory;
 pub mod release;
 mod runtime_facts;
@@ -41,7 +40,6 @@ pub use self::{
     goroutine_table::{ScanBuffer, ScanReport},
     groups::{Group, GroupKey, Groups, MAX_GROUPS},
     heap::Heap,
-    open::{load_bias, open},
     runtime_facts::{Origin, RuntimeFacts},
     runtime_reader::{FunctionNames, PartialScan, RuntimeReader},
     time_histogram::TimeHistogram,

@@ -3,8 +3,8 @@
 use std::{fmt, io, num::NonZeroU32, path::PathBuf, sync::Arc, time::Instant};
 
 use super::{
-    binaries::Number, drift::DriftMeter, engine::Engine, reading::Reading, settings::ProbesMode,
-    watched::Watched,
+    binaries::Number, drift::DriftMeter, engine::Engine, opening, reading::Reading,
+    settings::ProbesMode, watched::Watched,
 };
 use crate::{
     discover::{
@@ -14,7 +14,6 @@ use crate::{
     inspect::{InspectError, cache::FileKey},
     model::{process::BinaryFacts, watch::Watch},
     probe::Attachment,
-    read,
 };
 
 /// Why a process is not watched.
@@ -140,7 +139,7 @@ impl Engine {
                 watched.facts = Some(BinaryFacts::from(&binary.facts));
                 let number = self.binaries.used_by(pid, key, Arc::clone(&binary));
                 watched.binary = Some(number);
-                watched.bias = read::load_bias(&self.proc, pid, &binary);
+                watched.bias = opening::load_bias(&self.proc, pid, &binary);
                 let probed = self.attach(pid, number);
                 let counted_by = match &probed {
                     Ok(Some(probed)) => probed.number,
@@ -259,7 +258,7 @@ impl Engine {
             return;
         };
         // The loader may not have been through when the process was taken on.
-        let bias = watched.bias.or_else(|| read::load_bias(&self.proc, pid, &binary));
+        let bias = watched.bias.or_else(|| opening::load_bias(&self.proc, pid, &binary));
         let Some(watched) = self.watched.get_mut(&pid) else { return };
         watched.bias = bias;
         watched.reading.open(&self.proc, pid, &binary, facts, bias);

@@ -20,6 +20,7 @@ mod mailbox;
 mod naming;
 mod nofile;
 mod observe;
+pub(crate) mod opening;
 pub(crate) mod reading;
 mod scanning;
 mod spending;

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::opening;
 use crate::{
     discover::{identity::Pid, proc_fs::ProcFs},
     inspect::{Binary, address::LoadBias},
@@ -16,7 +17,7 @@ use crate::{
         watch::Watch,
     },
     read::{
-        self, Counts, Group, GroupKey, ReadError, RuntimeFacts, RuntimeReader,
+        Counts, Group, GroupKey, ReadError, RuntimeFacts, RuntimeReader,
         process_memory::ProcessMemory,
     },
 };
@@ -116,7 +117,7 @@ impl Reading {
         let opened = facts.and_then(|facts| {
             // The loader has not been through yet.
             let bias = bias.ok_or(ReadError::NotStarted)?;
-            read::open(proc, pid, binary, facts, bias)
+            opening::open(proc, pid, binary, facts, bias)
         });
         match opened {
             Ok(reader) => {

@@ -22,8 +22,11 @@ use crate::{
     },
     judge::{process::SiteAddress, waiting},
     model::{leak::Verdict, site::SiteName},
-    read::{Goroutine, Groups, ReadError, ScanBuffer, State, load_bias},
-    run::reading::{Facts, Reading},
+    read::{Goroutine, Groups, ReadError, ScanBuffer, State},
+    run::{
+        opening::load_bias,
+        reading::{Facts, Reading},
+    },
 };
 
 /// Looks are at least so far apart.

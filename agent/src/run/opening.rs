@@ -2,22 +2,19 @@
 
 use std::sync::Arc;
 
-use super::{
-    error::ReadError, process_memory::ProcessMemory, runtime_facts::RuntimeFacts,
-    runtime_reader::RuntimeReader,
-};
 use crate::{
     discover::{identity::Pid, proc_fs::ProcFs},
     inspect::{
         Binary, Mapping,
         address::{FileOffset, LoadBias, ProcessAddress},
     },
+    read::{ReadError, RuntimeFacts, RuntimeReader, process_memory::ProcessMemory},
 };
 
 /// Where the loader put the binary in a process that runs it; `None` where that cannot be told,
 /// or not yet.
 #[must_use]
-pub fn load_bias(proc: &ProcFs, pid: Pid, binary: &Binary) -> Option<LoadBias> {
+pub(crate) fn load_bias(proc: &ProcFs, pid: Pid, binary: &Binary) -> Option<LoadBias> {
     let mappings = proc.exe_mappings(pid).ok()?;
     binary.load_bias(mappings.into_iter().map(|mapping| Mapping {
         executable: mapping.is_executable(),
@@ -31,7 +28,7 @@ pub fn load_bias(proc: &ProcFs, pid: Pid, binary: &Binary) -> Option<LoadBias> {
 ///
 /// # Errors
 /// As [`RuntimeReader::open`].
-pub fn open(
+pub(crate) fn open(
     proc: &ProcFs,
     pid: Pid,
     binary: &Arc<Binary>,
