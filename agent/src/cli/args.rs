@@ -4,7 +4,7 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{
     ArgAction, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand,
-    error::ErrorKind, parser::ValueSource,
+    builder::BoolishValueParser, error::ErrorKind, parser::ValueSource,
 };
 use clap_complete::Shell;
 
@@ -257,11 +257,29 @@ pub(super) struct CheckArgs {
     #[arg(long, value_name = "PATTERN", env = "GOROSCOPE_ALLOW", hide_env_values = true)]
     pub(super) allow: Vec<Text>,
     /// Count every goroutine that is settled at the last look, also those that wait for work
-    #[arg(long, env = "GOROSCOPE_STRICT", hide_env_values = true)]
-    pub(super) strict: bool,
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = BoolishValueParser::new(),
+        env = "GOROSCOPE_STRICT",
+        hide_env_values = true
+    )]
+    pub(super) strict: Option<bool>,
     /// Judge the goroutines also where the command itself fails
-    #[arg(long, env = "GOROSCOPE_IGNORE_EXIT", hide_env_values = true)]
-    pub(super) ignore_exit: bool,
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = BoolishValueParser::new(),
+        env = "GOROSCOPE_IGNORE_EXIT",
+        hide_env_values = true
+    )]
+    pub(super) ignore_exit: Option<bool>,
     /// Form of the report [default: table]
     #[arg(short, long, value_name = "FORM", env = "GOROSCOPE_OUTPUT", hide_env_values = true)]
     pub(super) output: Option<ReportForm>,

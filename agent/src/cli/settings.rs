@@ -135,8 +135,8 @@ pub(super) fn check(args: &CheckArgs, config: &Config) -> Result<CheckSettings, 
         settle: args.settle.or(config.settle).map_or(DEFAULT_SETTLE, |settle| settle.0),
         lasting: args.lasting.or(config.lasting).map_or(DEFAULT_LASTING, |lasting| lasting.0),
         allowed,
-        strict: args.strict || config.strict.unwrap_or(false),
-        ignore_exit: args.ignore_exit || config.ignore_exit.unwrap_or(false),
+        strict: args.strict.or(config.strict).unwrap_or(false),
+        ignore_exit: args.ignore_exit.or(config.ignore_exit).unwrap_or(false),
         form: args.output.or(config.output).unwrap_or(ReportForm::Table),
         report,
     })
@@ -240,7 +240,8 @@ mod tests {
         let from_file = check(&[], &config).unwrap();
         assert_eq!((from_file.target, from_file.form), (Target::Pid(Pid(5)), ReportForm::Junit));
         assert!(from_file.strict && from_file.report.is_some());
-        let line = ["--output", "json", "--report", "x", "--", "a"];
+        assert!(!check(&["--strict=no", "--", "a"], &config).unwrap().strict);
+        let line = ["--output", "json", "--strict", "--report", "x", "--", "a"];
         let from_line = check(&line, &config).unwrap();
         assert_eq!(from_line.target, Target::Command(vec!["a".into()]));
         assert_eq!((from_line.form, from_line.report), (ReportForm::Json, Some("x".into())));
