@@ -1,7 +1,7 @@
 //! Of which conditions somebody is told without asking.
 //!
 //! Pure, as the rest of the judge: at each tick come a snapshot and the time. Each rule, in a file
-//! of its own, says of a process or of one of its sites whether its condition holds, and [`held`]
+//! of its own, says of a process or of one of its sites whether its condition holds, and `held`
 //! whether it has held long enough. [`alerts`] has one alert for each that has, and says when it is
 //! over.
 
