@@ -40,16 +40,40 @@ pub fn package(name: &str) -> Result<PathBuf> {
     for path in [&archive, &content] {
         fs::create_dir_all(path).with_context(|| format!("creating {}", path.display()))?;
     }
-    run(Command::new("apt-get").args(["-q", "download", name]).current_dir(&archive))
-        .with_context(|| {
-            format!("downloading the package {name} (does `apt-get update` as root help?)")
-        })?;
+    download(name, &archive, &packages)
+        .with_context(|| format!("downloading the package {name}"))?;
     let file = only_file(&archive)?;
     run(Command::new("dpkg-deb").arg("-x").arg(&file).arg(&content))
         .with_context(|| format!("extracting {}", file.display()))?;
     fs::rename(&content, &folder).with_context(|| format!("renaming {}", content.display()))?;
     fs::remove_dir_all(&partial).with_context(|| format!("removing {}", partial.display()))?;
     Ok(folder)
+}
+
+/// Downloads a package by the lists of packages that the system has; where it has none, or old ones,
+/// by lists of our own, which are fetched into the cache folder.
+fn download(name: &str, into: &Path, packages: &Path) -> Result<()> {
+    let fetch = |options: &[String]| {
+        let mut apt = Command::new("apt-get");
+        run(apt.args(options).args(["-q", "download", name]).current_dir(into))
+    };
+    if fetch(&[]).is_ok() {
+        return Ok(());
+    }
+    let lists = packages.join(".lists");
+    fs::create_dir_all(lists.join("partial"))
+        .with_context(|| format!("creating {}", lists.display()))?;
+    let options = [
+        "-o".to_owned(),
+        format!("Dir::State::lists={}", lists.display()),
+        "-o".to_owned(),
+        format!("Dir::Cache={}", lists.display()),
+        // As root apt would fetch as a user that may not write there.
+        "-o".to_owned(),
+        "APT::Sandbox::User=root".to_owned(),
+    ];
+    run(Command::new("apt-get").args(&options).args(["-q", "update"]))?;
+    fetch(&options)
 }
 
 /// Whether packages can be had here.
