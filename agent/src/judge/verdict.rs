@@ -15,6 +15,8 @@ use crate::model::leak::{Evidence, Verdict};
 const HOLDS: usize = 3;
 /// Points that a rise needs before it says anything.
 const LEAST_POINTS: usize = 6;
+/// And for how long it must have gone on, by the pace.
+const LEAST_INTERVALS: u32 = 6;
 /// Goroutines that run now and then look like those of a pool that grows. They are judged after
 /// more points, only while their number grows as fast as it began to, and where nearly all of them
 /// wait whenever they are looked at.
@@ -105,6 +107,11 @@ enum Weight {
 }
 
 fn weigh(pace: &Pace, rise: &Rise, waiting: Waiting) -> Weight {
+    // Looks come sooner than the pace at times. What starts all its workers in half a minute has
+    // to be seen to stop.
+    if rise.duration() < pace.every * LEAST_INTERVALS * 19 / 20 {
+        return Weight::Unknown;
+    }
     let growth = growth::judge(pace, rise, LEAST_POINTS);
     let survivors = survivors::judge(rise, pace.few);
     let stillness = stillness::judge(rise);
