@@ -6,7 +6,7 @@
 use super::{Says, history::Rise};
 
 /// Nearly none has run, where they are stuck.
-const STILL: f64 = 0.9;
+const STILL: f64 = 0.85;
 /// Where less are still, they are at work.
 const AT_WORK: f64 = 0.6;
 /// Fewer tell nothing.
