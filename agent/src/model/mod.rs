@@ -3,6 +3,7 @@
 pub mod alerting;
 pub mod bounded;
 pub mod delay;
+pub mod dump;
 pub mod json;
 pub mod leak;
 pub mod probed;
