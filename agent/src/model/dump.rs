@@ -34,7 +34,7 @@ pub struct Frame {
 pub type Stack = Arc<[Frame]>;
 
 /// One goroutine.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Goroutine {
     /// Its number; 0 where the source has none (profiles).
     pub goid: u64,
