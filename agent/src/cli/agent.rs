@@ -8,7 +8,7 @@ use std::{
 use super::{doctor::table, failure::Failure};
 use crate::{
     doctor::{self, Host, Memory, Report},
-    notify::TlsError,
+    push::TlsError,
     run::settings::AgentSettings,
     serve::listen::ListenError,
     show::paint::Paint,
