@@ -82,7 +82,11 @@ fn runtime() -> Runtime {
             pauses: durations([0, 20, 4, 0]),
             ..Gc::default()
         }),
-        heap_goal: Some(HeapGoal { live_bytes: 4_000_000, goal_bytes: 8_000_000 }),
+        heap_goal: Some(HeapGoal {
+            live_bytes: 4_000_000,
+            goal_bytes: 8_000_000,
+            ..HeapGoal::default()
+        }),
         heap: Some(Heap {
             objects: 1234,
             allocated_bytes: 99_000_000,
