@@ -12,6 +12,7 @@ pub mod judge;
 pub mod push;
 pub mod serve;
 pub mod notify;
+pub mod otlp;
 pub mod show;
 pub mod doctor;
 pub mod run;

@@ -104,6 +104,7 @@ pub(super) fn agent(
             .or(config.probe_budget)
             .map_or(DEFAULT_SHARE, |share| share.0),
         notify: AlertsConfig::settings(config.alerts.as_ref(), &daemon.alertmanager)?,
+        otlp: daemon.otlp.settings(config)?,
         kernel_diagnostics,
     })
 }

@@ -4,6 +4,7 @@ pub mod alerting;
 pub mod bounded;
 pub mod delay;
 pub mod dump;
+pub mod exporting;
 pub mod json;
 pub mod leak;
 pub mod probed;
@@ -13,3 +14,6 @@ pub mod site;
 pub mod snapshot;
 pub mod top;
 pub mod watch;
+
+#[cfg(test)]
+pub(crate) mod sample;

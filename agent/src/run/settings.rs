@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::{discover::selection::Selection, notify::settings::NotifySettings, probe::Limits};
+use crate::{
+    discover::selection::Selection, notify::settings::NotifySettings, otlp::settings::OtlpSettings,
+    probe::Limits,
+};
 
 /// Whether uprobes are attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +40,8 @@ pub struct AgentSettings {
     pub probe_budget: f64,
     /// What is told of whom; `None` where nobody is.
     pub notify: Option<NotifySettings>,
+    /// What is pushed where; `None` where nothing is.
+    pub otlp: Option<OtlpSettings>,
     /// The kernel programs tell what they do.
     pub kernel_diagnostics: bool,
 }

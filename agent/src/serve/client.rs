@@ -21,11 +21,13 @@ use tokio::{
 
 use super::{
     listen::Listener,
-    sample::{bare, snapshot, whole},
     serve,
     source::{BoxFuture, Source},
 };
-use crate::model::snapshot::Snapshot;
+use crate::model::{
+    sample::{bare, snapshot, whole},
+    snapshot::Snapshot,
+};
 
 /// Longer than anything here takes; a test that waits so long fails.
 pub(super) const LONG: Duration = Duration::from_secs(60);

@@ -9,6 +9,7 @@ use crate::{
     model::{
         alerting::{Alerting, Deliveries},
         delay::DelayHistogram,
+        exporting::Exporting,
         leak::{Evidence, Leak, Verdict},
         probed::{Births, Drift, Probed},
         process::{BinaryFacts, Origin, Process, Sched, Switches},
@@ -22,7 +23,7 @@ use crate::{
 };
 
 /// A site.
-pub(super) fn site(created_by: &str, line: u32, live: u64) -> Site {
+pub(crate) fn site(created_by: &str, line: u32, live: u64) -> Site {
     let name = SiteName {
         created_by: created_by.to_owned(),
         file: "/src/api/main.go".to_owned(),
@@ -85,11 +86,14 @@ fn runtime() -> Runtime {
         heap_goal: Some(HeapGoal {
             live_bytes: 4_000_000,
             goal_bytes: 8_000_000,
-            ..HeapGoal::default()
+            mapped_bytes: 12_000_000,
+            memory_limit: Some(64_000_000),
+            percent: Some(100),
         }),
         heap: Some(Heap {
             objects: 1234,
             allocated_bytes: 99_000_000,
+            allocated_objects: 5678,
             stack_bytes: 262_144,
             ..Heap::default()
         }),
@@ -99,7 +103,7 @@ fn runtime() -> Runtime {
 }
 
 /// A process of which everything is known.
-pub(super) fn whole(pid: u32) -> Process {
+pub(crate) fn whole(pid: u32) -> Process {
     let mut buckets = [0; BUCKETS];
     buckets[0] = 5;
     buckets[41] = 2;
@@ -109,6 +113,7 @@ pub(super) fn whole(pid: u32) -> Process {
     Process {
         id: ProcessId { pid: Pid(pid), start: StartTime(100) },
         started_at: 1_767_225_600.25,
+        watched_at: 1_767_225_610.0,
         exe: "/usr/local/bin/api".to_owned(),
         comm: "api".to_owned(),
         binary: Some(BinaryFacts {
@@ -145,7 +150,7 @@ pub(super) fn whole(pid: u32) -> Process {
 }
 
 /// A process of which next to nothing is known.
-pub(super) fn bare(pid: u32) -> Process {
+pub(crate) fn bare(pid: u32) -> Process {
     Process {
         exe: "/opt/bare".to_owned(),
         comm: "bare".to_owned(),
@@ -166,7 +171,7 @@ pub(super) fn bare(pid: u32) -> Process {
 }
 
 /// A snapshot of these processes.
-pub(super) fn snapshot(processes: Vec<Process>) -> Snapshot {
+pub(crate) fn snapshot(processes: Vec<Process>) -> Snapshot {
     Snapshot {
         taken_at: 1_767_225_700.0,
         processes,
@@ -180,6 +185,14 @@ pub(super) fn snapshot(processes: Vec<Process>) -> Snapshot {
                 failed: 3,
                 rejected: 1,
             }],
+        }),
+        exporting: Some(Exporting {
+            delivered: 6,
+            partial: 1,
+            failed: 2,
+            rejected: 3,
+            retries: 4,
+            refused_points: 5,
         }),
         agent: AgentHealth {
             lost: Lost { events: 1, processes: 2, sites: 3, threads: 4 },
