@@ -179,8 +179,8 @@ impl Watched {
         Some(Ok(()))
     }
 
-    /// Judges it by what was seen.
-    pub(super) fn judge(&self, wanted: &Wanted<'_>) -> ProcessReport {
+    /// Judges it by what was seen; did it end of itself?
+    pub(super) fn judge(&self, wanted: &Wanted<'_>, is_over: bool) -> ProcessReport {
         let lived = self.last.saturating_duration_since(self.began);
         let exe = self.exe.to_string_lossy().into_owned();
         let is_test = self.standing.has_tests || exe.ends_with(".test");
@@ -190,7 +190,7 @@ impl Watched {
             (leak.site, words.unwrap_or_default())
         });
         let Wanted { settle, strict, .. } = *wanted;
-        let asked = Asked { settle, strict, confirmed: &confirmed.collect(), is_test };
+        let asked = Asked { settle, strict, confirmed: &confirmed.collect(), is_test, is_over };
         let (leaks, blocked): (Vec<Still>, Vec<Still>) =
             rules::judge(&self.standing, asked).into_iter().partition(|s| s.rule.is_some());
         let observed = self.standing.observed();
