@@ -6,6 +6,7 @@
 
 use std::{
     fs,
+    net::{Ipv4Addr, TcpListener},
     path::Path,
     process::Command,
     thread,
@@ -236,7 +237,10 @@ fn every_query_of_panels_rules_and_runbooks_gives_data() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut targets = Targets::start(&folder)?;
     let glob = folder.path().join("*").display().to_string();
-    let agent = Agent::start(&["--exe", &glob])?;
+    // One that never answers, so that there are failures to speak of.
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let alertmanager = format!("http://{}", silent.local_addr()?);
+    let agent = Agent::start(&["--exe", &glob, "--alertmanager", &alertmanager])?;
     let instance = agent.address().to_string();
     let mut config = fs::read_to_string(deployed("prometheus.yml"))?;
     for (from, to) in INTERVALS.into_iter().chain([("127.0.0.1:4676", instance.as_str())]) {
