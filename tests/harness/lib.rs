@@ -20,6 +20,7 @@ pub mod census;
 pub mod container;
 pub mod go_dump;
 pub mod kernels;
+pub mod many_sites;
 pub mod server;
 pub mod fake;
 pub mod authority;

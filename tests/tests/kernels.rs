@@ -26,7 +26,7 @@ const KERNELS: [&str; 8] = [
     // sync.Cond.Wait
     "Moby30408",
 ];
-/// Go's own marks can come into the last look; then it is no use.
+/// Go's own marks can come into the last look, or the first one late; then it is no use.
 const TRIES: u32 = 5;
 
 #[test]
@@ -35,13 +35,13 @@ fn kernels_of_real_leaks_are_found_at_their_lines() -> Result<()> {
     let kernels = Kernels::build()?;
     ensure!(kernels.names.len() > 60, "{} kernels", kernels.names.len());
     for name in KERNELS {
-        let mut run = Run { saw_marks: true, ..Run::default() };
+        let mut run = Run { spoiled: true, ..Run::default() };
         for _ in 0..TRIES {
-            if run.saw_marks {
+            if run.spoiled {
                 run = kernels.run(name)?;
             }
         }
-        ensure!(!run.saw_marks, "{name}: Go's own marks were seen each time: {run:?}");
+        ensure!(!run.spoiled, "{name}: it was no use, each time: {run:?}");
         ensure!(run.left().count() > 0, "{name} did not leak: {run:?}");
         ensure!(run.left().all(|left| left.by_check == left.blocked), "{name}: {run:?}");
         ensure!(run.wrong().next().is_none(), "{name}: {run:?}");
