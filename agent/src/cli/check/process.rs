@@ -35,6 +35,8 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 const PAUSE_PER_LOOK: u32 = 20;
 /// Waits for it have no end either, but some programs want that.
 const FOR_EVER: &str = "select (no cases)";
+/// How workers wait for more to do.
+const TAKES_WORK: [&str; 3] = ["chan ", "select", "sync.Cond"];
 
 /// A Go process under watch.
 pub(super) struct Watched {
@@ -249,6 +251,8 @@ fn seen(goroutine: &Goroutine, kind: Kind, word: Option<&str>) -> Seen {
         kind,
         wait,
         wait_reason: goroutine.wait_reason,
+        takes_work: wait == Wait::Others
+            && word.is_some_and(|word| TAKES_WORK.iter().any(|start| word.starts_with(start))),
         stack_bytes: goroutine.stack_bytes,
         stand: (goroutine.tracking_seq, goroutine.pc.0, goroutine.sp.0),
     }

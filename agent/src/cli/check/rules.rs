@@ -125,13 +125,9 @@ fn rule<'a>(
             stuck,
         );
     }
-    if asked.is_over
-        && !asked.is_test
-        && !standing.is_service()
-        && !standing.comes_back(&site)
-        && !stuck.is_empty()
-    {
-        return (Some(Rule::Left), "blocked until the program was over".to_owned(), stuck);
+    let left = those(&|track| track.seen.wait == Wait::Others && !standing.is_idle(&track.seen));
+    if asked.is_over && !asked.is_test && !standing.is_service() && !left.is_empty() {
+        return (Some(Rule::Left), "blocked until the program was over".to_owned(), left);
     }
     let strict = those(&|track| track.seen.wait == Wait::Others || asked.is_test);
     if asked.strict && !strict.is_empty() {
@@ -181,6 +177,7 @@ mod tests {
             kind,
             wait,
             wait_reason: 7,
+            takes_work: true,
             stack_bytes: 2048,
             stand: (0, 3, 4),
         }

@@ -43,6 +43,8 @@ pub(super) struct Seen {
     pub(super) wait: Wait,
     /// The runtime's number of what it waits for.
     pub(super) wait_reason: u8,
+    /// Workers wait like this for more work: for a channel or a condition, never for a lock.
+    pub(super) takes_work: bool,
     pub(super) stack_bytes: u64,
     /// Another once it has run: `trackingSeq`, program counter, stack pointer.
     pub(super) stand: (u8, u64, u64),
@@ -89,8 +91,9 @@ pub(super) struct Standing {
     tracks: HashMap<u64, Track>,
     births: HashMap<u64, Birth>,
     growth: HashMap<SiteAddress, Growth>,
-    /// Sites of which one has run and then waited where it had waited before, as workers do.
-    back: HashSet<SiteAddress>,
+    /// Sites of which one has run and then waited where it had waited before, as workers do, and what
+    /// it waited for.
+    back: HashSet<(SiteAddress, u8)>,
     first: Option<Duration>,
     last: Duration,
     pub(super) looks: u64,
@@ -111,11 +114,11 @@ impl Standing {
         for seen in seen.iter().take(MAX_TRACKED) {
             let before = self.tracks.get(&seen.goid);
             let mut places = before.map_or(Places::default(), |before| before.places);
-            if seen.wait == Wait::Others {
+            if seen.takes_work {
                 let moved = before.is_some_and(|before| before.seen.stand != seen.stand);
                 let known = places.note(seen);
                 if moved && known && self.back.len() < MAX_SITES {
-                    self.back.insert(seen.site);
+                    self.back.insert((seen.site, seen.wait_reason));
                 }
             }
             let still = before
@@ -175,9 +178,9 @@ impl Standing {
         self.is_service
     }
 
-    /// Has one of the site run and then waited where it had waited before?
-    pub(super) fn comes_back(&self, site: &SiteAddress) -> bool {
-        self.back.contains(site)
+    /// Does it wait as workers of its site do, who were seen to take up work and come back?
+    pub(super) fn is_idle(&self, seen: &Seen) -> bool {
+        seen.takes_work && self.back.contains(&(seen.site, seen.wait_reason))
     }
 
     /// For how long it has stood still.
@@ -238,6 +241,7 @@ mod tests {
             kind,
             wait: Wait::Others,
             wait_reason: 1,
+            takes_work: true,
             stack_bytes: 2048,
             stand: (0, 3, 4),
         }
@@ -274,12 +278,12 @@ mod tests {
     #[test]
     fn only_the_programs_goroutines_that_wait() {
         let mut standing = Standing::default();
-        let mut all = [Kind::Main, Kind::Test, Kind::Allowed, Kind::Program]
+        let mut all = [Kind::Main, Kind::Test, Kind::Signals, Kind::Allowed, Kind::Program]
             .map(|kind| seen(kind as u64 + 1, 0, kind));
         standing.take(at(0), SETTLE, &all);
         standing.take(at(600), SETTLE, &all);
-        assert_eq!(settled(&standing), [4]);
-        all[3].wait = Wait::No;
+        assert_eq!(settled(&standing), [5]);
+        all[4].wait = Wait::No;
         standing.take(at(700), SETTLE, &all);
         assert!(settled(&standing).is_empty());
     }
@@ -293,12 +297,18 @@ mod tests {
                 let look = [Seen { stand: (*ran, *pc, 4), ..waits }];
                 standing.take(at(place), SETTLE, &look);
             }
-            standing.comes_back(&waits.site)
+            standing.is_idle(&waits)
         };
         assert!(!stands(&[(0, 3), (0, 3), (0, 3)]));
         assert!(stands(&[(0, 3), (1, 3)]));
         assert!(stands(&[(0, 3), (1, 5), (2, 6), (2, 6), (3, 3)]));
-        // On its way it waits here and there, as any goroutine does.
+        // On its way it waits here and there, as any goroutine does; and for a lock again and again.
+        let lock = Seen { takes_work: false, ..waits };
+        let mut standing = Standing::default();
+        for ran in 0..3 {
+            standing.take(at(ran.into()), SETTLE, &[Seen { stand: (ran, 3, 4), ..lock }]);
+        }
+        assert!(!standing.is_idle(&lock));
         assert!(!stands(&[(0, 3), (1, 5), (2, 6), (2, 6)]));
     }
 
