@@ -17,8 +17,9 @@ use crate::{
 
 /// Sites of a process that have a history. Those with fewest goroutines are forgotten first.
 const MAX_SITES: usize = 1024;
-/// Sites with fewer goroutines than this have none.
-const LEAST_LIVE: u64 = 4;
+/// Sites with fewer goroutines than this have none. What leaks one a minute has to be seen from its
+/// beginning.
+const LEAST_LIVE: u64 = 2;
 
 /// A creation site, by addresses in the process: behind the `go` statement, and of the function
 /// started.
