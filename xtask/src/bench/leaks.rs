@@ -9,7 +9,7 @@ use self::table::Table;
 
 /// Some leak in one run of several only; and where Go's own marks came into the last look, or the
 /// first look came late, it is no use.
-const TRIES: u32 = 10;
+const TRIES: u32 = 20;
 
 /// Runs all of them, and gives the document.
 pub(super) fn measure() -> Result<String> {
