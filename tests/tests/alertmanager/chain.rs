@@ -19,7 +19,7 @@ use goroscope_tests::{
 };
 
 use crate::{
-    fake::Fake,
+    fake::{Fake, alerts_in},
     real::{Alertmanager, LEAK, last},
     watched::{PATIENCE, text},
 };
@@ -109,11 +109,11 @@ fn a_leak_comes_through_prometheus_by_name_and_is_called_off() -> Result<()> {
     }
     // Of nothing else was it said that it leaks.
     for received in webhook.received() {
-        for alert in received.alerts() {
+        for alert in alerts_in(&received) {
             let named = LEAKS.iter().any(|[created_by, ..]| {
-                text(alert, "/labels/created_by").is_ok_and(|named| named == *created_by)
+                text(&alert, "/labels/created_by").is_ok_and(|named| named == *created_by)
             });
-            ensure!(named || text(alert, "/labels/alertname")? != LEAK, "{alert}");
+            ensure!(named || text(&alert, "/labels/alertname")? != LEAK, "{alert}");
         }
     }
     Ok(())
