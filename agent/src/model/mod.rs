@@ -9,6 +9,8 @@ pub mod leak;
 pub mod probed;
 pub mod process;
 pub mod runtime;
+pub mod series;
+pub mod series_json;
 pub mod site;
 pub mod snapshot;
 pub mod top;

@@ -23,14 +23,14 @@ use super::{
     settings::AgentSettings,
 };
 use crate::{
-    discover::proc_fs::ProcFs,
-    model::{alerting::Alerting, snapshot::Snapshot},
+    discover::{identity::Pid, proc_fs::ProcFs},
+    model::{alerting::Alerting, dump::Dump, series::Series, snapshot::Snapshot},
     notify::Notifier,
     probe::Probes,
     serve::{
         listen::Listener,
         serve,
-        source::{BoxFuture, Source},
+        source::{BoxFuture, NoDump, Source},
     },
 };
 
@@ -165,6 +165,18 @@ impl Source for Engineered {
             }
             snapshot
         })
+    }
+
+    fn series(&self, pid: Pid) -> BoxFuture<'_, Option<Arc<Series>>> {
+        Box::pin(async move {
+            let (reply, answer) = oneshot::channel();
+            self.mail.send(Request::Series(pid, reply));
+            answer.await.ok().flatten()
+        })
+    }
+
+    fn dump(&self, pid: Pid) -> BoxFuture<'_, Result<Dump, NoDump>> {
+        Box::pin(async move { Err(NoDump::Unwatched(pid)) })
     }
 
     fn ready(&self) -> bool {

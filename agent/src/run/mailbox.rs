@@ -8,12 +8,17 @@ use std::{
 use rustix::event::{EventfdFlags, eventfd};
 use tokio::sync::oneshot;
 
-use crate::model::snapshot::Snapshot;
+use crate::{
+    discover::identity::Pid,
+    model::{series::Series, snapshot::Snapshot},
+};
 
 /// What the engine is asked for.
 pub(super) enum Request {
     /// All that is known now.
     Snapshot(oneshot::Sender<Arc<Snapshot>>),
+    /// The last minutes of a process.
+    Series(Pid, oneshot::Sender<Option<Arc<Series>>>),
     /// Somebody wants to write a file on which there is a lease.
     Leases,
     /// To end.

@@ -22,6 +22,7 @@ mod nofile;
 mod observe;
 pub(crate) mod opening;
 pub(crate) mod reading;
+mod recording;
 mod scanning;
 mod spending;
 mod watched;

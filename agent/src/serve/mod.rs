@@ -9,6 +9,8 @@ pub mod metrics;
 
 mod accept;
 mod reply;
+mod page;
+mod stacks;
 mod routes;
 
 pub mod listen;
