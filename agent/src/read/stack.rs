@@ -64,7 +64,7 @@ pub trait Code {
 }
 
 /// Words of a stack.
-pub trait Words {
+pub(super) trait Words {
     /// The word at an address; `Ok(None)` where that is not on the stack.
     ///
     /// # Errors
@@ -97,7 +97,7 @@ impl Step {
 
 /// Where a stack is walked from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct From {
+pub(super) struct From {
     /// Where the innermost function goes on.
     pub pc: u64,
     /// The stack pointer there.
@@ -121,7 +121,7 @@ pub enum End {
 
 /// Walks stacks.
 #[derive(Debug)]
-pub struct Walker {
+pub(super) struct Walker {
     arch: Arch,
     /// Pairs of a function and a return address that belong together although the code shows
     /// another function called there: it jumped on to this one.
@@ -133,18 +133,18 @@ pub struct Walker {
 impl Walker {
     /// For processes of an architecture.
     #[must_use]
-    pub fn new(arch: Arch) -> Self {
+    pub(super) fn new(arch: Arch) -> Self {
         Self { arch, known: HashSet::new(), odd: Vec::new() }
     }
 
     /// Whether each call of the last walk was one that the code makes there, as far as it shows.
     #[must_use]
-    pub fn is_plausible(&self) -> bool {
+    pub(super) fn is_plausible(&self) -> bool {
         self.odd.is_empty()
     }
 
     /// The calls of the last walk are what the program does.
-    pub fn learn(&mut self) {
+    pub(super) fn learn(&mut self) {
         if self.known.len() + self.odd.len() <= MAX_KNOWN {
             self.known.extend(self.odd.drain(..));
         }
@@ -154,7 +154,7 @@ impl Walker {
     ///
     /// # Errors
     /// Where the memory cannot be read.
-    pub fn walk(
+    pub(super) fn walk(
         &mut self,
         from: From,
         code: &mut dyn Code,

@@ -6,7 +6,6 @@ use super::args::OnlyArgs;
 use crate::{
     cli::{failure::Failure, value::Text},
     model::dump::{Goroutine, Place},
-    show::location::location,
 };
 
 /// What is asked of goroutines; what is empty asks nothing.
@@ -44,7 +43,7 @@ impl Only {
     }
 
     fn is_site(&self, place: &Place) -> bool {
-        self.sites.has(&place.function) || self.sites.has(&location(&place.file, place.line))
+        self.sites.has(&place.function) || self.sites.has(&place.location())
     }
 }
 

@@ -6,7 +6,6 @@ use crate::{
     model::dump::{Dump, Frame, Goroutine, Place},
     show::{
         escape::{NAME_LIMIT, escape},
-        location::location,
     },
 };
 
@@ -89,7 +88,7 @@ impl Group<'_> {
 
 fn line(text: &mut String, before: &str, place: &Place) {
     let function = escape(&place.function, NAME_LIMIT);
-    let location = escape(&location(&place.file, place.line), NAME_LIMIT);
+    let location = escape(&place.location(), NAME_LIMIT);
     let _ = writeln!(text, "         {before}{function}  {location}");
 }
 
