@@ -96,13 +96,15 @@ pub(super) enum Command {
     )]
     Check(Box<CheckArgs>),
     /// Every goroutine's stack, read from outside while the program runs on
-    #[command(after_help = "A goroutine that ran each time it was looked at has no stack (torn). One that is running \
+    #[command(
+        after_help = "A goroutine that ran each time it was looked at has no stack (torn). One that is running \
         has none either: where it is, only its thread knows.\n\n\
         Examples:\n  \
         goroscope dump 4242\n  \
         goroscope dump 4242 --summary\n  \
         goroscope dump 4242 --reason 'chan send' --min-wait 5m --function 'main.*'\n  \
-        goroscope dump 4242 --format json --output dump.json")]
+        goroscope dump 4242 --format json --output dump.json"
+    )]
     Dump(Box<DumpArgs>),
     /// Tells what this host allows, what is missing, and how to get it
     #[command(

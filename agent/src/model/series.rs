@@ -130,8 +130,9 @@ impl Buckets {
     fn of_kernel(delays: &DelayHistogram) -> Self {
         let exponents = (0..delays.buckets.len()).map_while(upper_bound_exponent);
         let per_octave = usize::try_from(PER_OCTAVE).unwrap_or(1);
-        let bounds: Vec<f64> =
-            exponents.map(|quarters| (f64::from(quarters) / f64::from(PER_OCTAVE)).exp2()).collect();
+        let bounds: Vec<f64> = exponents
+            .map(|quarters| (f64::from(quarters) / f64::from(PER_OCTAVE)).exp2())
+            .collect();
         Self {
             octaves: (0..bounds.len()).step_by(per_octave).collect(),
             bounds,

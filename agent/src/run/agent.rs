@@ -17,6 +17,7 @@ use tokio::{
 use super::{
     detacher::Detacher,
     engine::Engine,
+    handing_out::HandingOut,
     mailbox::{Mail, Request, mailbox},
     nofile,
     observe::now,
@@ -91,6 +92,7 @@ async fn daemon(settings: &AgentSettings) -> anyhow::Result<()> {
     let source = Arc::new(Engineered {
         mail: mail.clone(),
         ready,
+        handing_out: HandingOut::new(settings.http_dumps),
         alerting: notifier.as_ref().map(|notifier| Box::new(notifier.alerting()) as Box<_>),
     });
     if let Some(notifier) = &mut notifier {
@@ -149,6 +151,7 @@ fn load(settings: &AgentSettings) -> Result<Probes, String> {
 struct Engineered {
     mail: Mail,
     ready: Arc<AtomicBool>,
+    handing_out: HandingOut,
     alerting: Option<Box<dyn Fn() -> Alerting + Send + Sync>>,
 }
 
@@ -176,7 +179,12 @@ impl Source for Engineered {
     }
 
     fn dump(&self, pid: Pid) -> BoxFuture<'_, Result<Dump, NoDump>> {
-        Box::pin(async move { Err(NoDump::Unwatched(pid)) })
+        let ask = async move {
+            let (reply, answer) = oneshot::channel();
+            self.mail.send(Request::Dumpable(pid, reply));
+            answer.await.ok().flatten()
+        };
+        Box::pin(self.handing_out.take(pid, ask))
     }
 
     fn ready(&self) -> bool {

@@ -134,6 +134,9 @@ impl Engine {
                     Request::Series(pid, reply) => {
                         let _unheard = reply.send(self.recorded(pid));
                     }
+                    Request::Dumpable(pid, reply) => {
+                        let _unheard = reply.send(self.dumpable(pid));
+                    }
                     Request::Leases => self.expire(),
                     Request::Stop => {
                         self.stop();

@@ -15,6 +15,7 @@ mod drift;
 pub(crate) mod dumping;
 mod engine;
 mod diagnostics;
+mod handing_out;
 mod health;
 mod intake;
 mod leaks;

@@ -108,7 +108,8 @@ pub(super) fn start_with(
     snapshot: Snapshot,
 ) -> (Arc<Fixed>, oneshot::Sender<()>, JoinHandle<()>) {
     let snapshot = Arc::new(snapshot);
-    let source = Arc::new(Fixed { snapshot, ready: AtomicBool::new(false), dumps: AtomicBool::new(false) });
+    let source =
+        Arc::new(Fixed { snapshot, ready: AtomicBool::new(false), dumps: AtomicBool::new(false) });
     let (stop, stopped) = oneshot::channel::<()>();
     let shutdown = async { stopped.await.unwrap_or_default() };
     let server = tokio::spawn(serve(vec![listener], Arc::clone(&source) as _, shutdown));

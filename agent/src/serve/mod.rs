@@ -11,6 +11,7 @@ mod accept;
 mod reply;
 mod page;
 mod stacks;
+mod dumps;
 mod routes;
 
 pub mod listen;

@@ -73,7 +73,11 @@ impl Reply {
     /// A part of the page, which scripts and styles of this server may be used in. What has the
     /// same tag has the same body.
     pub(super) fn page(content_type: &'static str, body: &'static [u8], tag: &'static str) -> Self {
-        Self { tag: Some(tag), policy: PAGE_POLICY, ..Self::new(StatusCode::OK, content_type, body) }
+        Self {
+            tag: Some(tag),
+            policy: PAGE_POLICY,
+            ..Self::new(StatusCode::OK, content_type, body)
+        }
     }
 
     fn new(
@@ -120,10 +124,8 @@ impl Reply {
 }
 
 /// What keeps a browser from doing more with an answer than to show it.
-const SAFETY: [(HeaderName, &str); 2] = [
-    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (REFERRER_POLICY, "no-referrer"),
-];
+const SAFETY: [(HeaderName, &str); 2] =
+    [(X_CONTENT_TYPE_OPTIONS, "nosniff"), (REFERRER_POLICY, "no-referrer")];
 
 /// Of what is no page: nothing.
 const POLICY: &str =

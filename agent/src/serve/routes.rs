@@ -12,11 +12,11 @@ use axum::{
 
 use super::{
     accept,
+    dumps::{self, no_dump},
     metrics::Exposition,
     page,
     reply::Reply,
     source::{NoDump, Source},
-    stacks::StacksJson,
 };
 use crate::{
     discover::identity::Pid,
@@ -26,7 +26,7 @@ use crate::{
     },
 };
 
-type Answers = State<Arc<dyn Source>>;
+pub(super) type Answers = State<Arc<dyn Source>>;
 
 /// All paths. Other methods than GET and HEAD, and other paths, are JSON errors.
 pub(super) fn router(source: Arc<dyn Source>) -> Router {
@@ -39,7 +39,8 @@ pub(super) fn router(source: Arc<dyn Source>) -> Router {
         .route("/api/v1/processes", get(processes))
         .route("/api/v1/processes/{pid}/sites", get(sites))
         .route("/api/v1/processes/{pid}/series", get(series))
-        .route("/api/v1/processes/{pid}/stacks", get(stacks))
+        .route("/api/v1/processes/{pid}/dump", get(dumps::dump))
+        .route("/api/v1/processes/{pid}/stacks", get(dumps::stacks))
         .route("/api/v1/leaks", get(leaks))
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
@@ -108,20 +109,10 @@ async fn series(
 ) -> Response<Body> {
     let Some(pid) = number(pid) else { return no_number(&request) };
     match source.series(pid).await {
-        Some(series) => off_the_loop(request, move |_| Reply::json(&SeriesJson::from(&*series))).await,
+        Some(series) => {
+            off_the_loop(request, move |_| Reply::json(&SeriesJson::from(&*series))).await
+        }
         None => no_dump(&NoDump::Unwatched(pid)).to(&request),
-    }
-}
-
-async fn stacks(
-    State(source): Answers,
-    pid: Result<Path<u32>, PathRejection>,
-    request: HeaderMap,
-) -> Response<Body> {
-    let Some(pid) = number(pid) else { return no_number(&request) };
-    match source.dump(pid).await {
-        Ok(dump) => off_the_loop(request, move |_| Reply::json(&StacksJson::from(&dump))).await,
-        Err(reason) => no_dump(&reason).to(&request),
     }
 }
 
@@ -133,24 +124,13 @@ async fn leaks(State(source): Answers, request: HeaderMap) -> Response<Body> {
     .await
 }
 
-fn number(pid: Result<Path<u32>, PathRejection>) -> Option<Pid> {
+pub(super) fn number(pid: Result<Path<u32>, PathRejection>) -> Option<Pid> {
     pid.ok().map(|Path(pid)| Pid(pid))
 }
 
-fn no_number(request: &HeaderMap) -> Response<Body> {
+pub(super) fn no_number(request: &HeaderMap) -> Response<Body> {
     let error = "a process id is a number; /api/v1/processes lists the processes";
     Reply::error(StatusCode::NOT_FOUND, error).to(request)
-}
-
-fn no_dump(reason: &NoDump) -> Reply {
-    let status = match reason {
-        NoDump::NotAllowed => StatusCode::FORBIDDEN,
-        NoDump::Unwatched(_) => StatusCode::NOT_FOUND,
-        NoDump::Busy => StatusCode::TOO_MANY_REQUESTS,
-        NoDump::TooLong(_) => StatusCode::GATEWAY_TIMEOUT,
-        NoDump::Failed(_) => StatusCode::SERVICE_UNAVAILABLE,
-    };
-    Reply::error(status, &reason.to_string())
 }
 
 async fn unknown(request: HeaderMap) -> Response<Body> {

@@ -191,8 +191,11 @@ pub(super) fn snapshot(processes: Vec<Process>) -> Snapshot {
 
 /// A dump: three goroutines that wait at one place, and one that ran meanwhile.
 pub(super) fn dump(pid: u32) -> Dump {
-    let place =
-        |function: &str, file: &str, line| Place { function: function.into(), file: file.into(), line };
+    let place = |function: &str, file: &str, line| Place {
+        function: function.into(),
+        file: file.into(),
+        line,
+    };
     let start = place("main.serve.func1", "/src/api/main.go", 14);
     let frame = |place| Frame { place, ..Frame::default() };
     let waiting = Goroutine {
@@ -206,8 +209,13 @@ pub(super) fn dump(pid: u32) -> Dump {
         count: 1,
         ..Goroutine::default()
     };
-    let running =
-        Goroutine { goid: 4, state: "running".into(), torn: true, count: 1, ..Goroutine::default() };
+    let running = Goroutine {
+        goid: 4,
+        state: "running".into(),
+        torn: true,
+        count: 1,
+        ..Goroutine::default()
+    };
     let later = Goroutine { goid: 2, wait_seconds: Some(90.0), ..waiting.clone() };
     let unknown = Goroutine { goid: 3, wait_seconds: None, ..waiting.clone() };
     Dump {

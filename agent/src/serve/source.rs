@@ -27,7 +27,9 @@ pub enum NoDump {
     #[error("a dump of this process is being taken already; ask again when that is done")]
     Busy,
     /// It takes too long.
-    #[error("the dump took longer than {0:?} and was given up; `goroscope dump PID` has no such limit")]
+    #[error(
+        "the dump took longer than {0:?} and was given up; `goroscope dump PID` has no such limit"
+    )]
     TooLong(Duration),
     /// It could not be taken.
     #[error("{0}")]

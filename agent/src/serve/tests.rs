@@ -140,6 +140,7 @@ async fn what_the_browser_has_of_the_page_is_not_sent_again() {
 #[tokio::test]
 async fn stacks_are_given_to_nobody_unless_it_is_allowed() {
     let running = Running::start().await;
+    assert_eq!(running.get("/api/v1/processes/7/dump").await.status, 403);
     let refused = running.get("/api/v1/processes/7/stacks").await;
     assert_eq!(refused.status, 403);
     assert!(refused.json()["error"].as_str().unwrap().contains("--http-dumps"));
@@ -148,6 +149,16 @@ async fn stacks_are_given_to_nobody_unless_it_is_allowed() {
     assert_eq!(running.get("/api/v1/processes/8/stacks").await.status, 429);
     assert_eq!(running.get("/api/v1/processes/9/stacks").await.status, 404);
     assert_eq!(running.get("/api/v1/processes/x/stacks").await.status, 404);
+    let text = running.get("/api/v1/processes/7/dump").await;
+    assert!(text.text().starts_with("goroutine 1 [chan receive"), "{}", text.text());
+    let json = running.get("/api/v1/processes/7/dump?format=json").await.json();
+    assert_eq!(json["goroutines"].as_array().unwrap().len(), 4);
+    for wrong in ["?format=xml", "?format=", "?format=%ff", "?format=text&format=json"] {
+        let answer = running.get(&format!("/api/v1/processes/7/dump{wrong}")).await;
+        assert_eq!(answer.status, 400, "{wrong}");
+        assert!(answer.json()["error"].as_str().unwrap().contains("text, json"));
+    }
+    assert_eq!(running.get("/api/v1/processes/9/dump").await.status, 404);
     running.stop().await;
 }
 
