@@ -5,6 +5,7 @@ pub mod cache;
 pub mod toolchain;
 pub mod fixture;
 pub mod debian;
+pub mod chromium;
 pub mod process;
 pub mod speaker;
 pub mod rest;

@@ -4,7 +4,9 @@ import uPlot from "./vendor/uplot/uPlot.esm.js";
 import { h, put } from "./dom.js";
 import { clock, count, delay, rate } from "./format.js";
 
-const HEIGHT = 170;
+const HEIGHT = 190;
+// A shorter time on the axis has seconds.
+const LONG = 600;
 // The last points that are also told as a table.
 const TOLD = 12;
 
@@ -27,6 +29,13 @@ export function perSecond(at, totals) {
     const time = at[index] - at[index - 1];
     return index > 0 && total !== null && before !== null && time > 0 && total >= before ? (total - before) / time : null;
   });
+}
+
+const CLOCKS = ["{HH}:{mm}", "{HH}:{mm}:{ss}"].map((template) => uPlot.fmtDate(template));
+
+function times(plot, splits) {
+  const write = CLOCKS[plot.scales.x.max - plot.scales.x.min < LONG ? 1 : 0];
+  return splits.map((time) => write(new Date(time * 1000)));
 }
 
 class Chart {
@@ -103,7 +112,7 @@ class Chart {
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, sync: { key: "goroscope" } },
       scales: { x: { time: true }, y: scale },
-      axes: [{ ...axis, space: 70, values: "{HH}:{mm}" }, { ...axis, size: 64, values }],
+      axes: [{ ...axis, space: 75, size: 32, values: times }, { ...axis, size: 64, values }],
       series: [{}, ...this.lines.map(line)],
       hooks: { setCursor: [(plot) => this.#latest(plot.cursor.idx)] },
     }, this.#data, this.canvas);

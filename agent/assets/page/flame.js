@@ -41,7 +41,7 @@ function kind({ function: name }) {
   const [first] = path;
   const pack = path.at(-1).split(".")[0];
   if (path.length === 1 && (pack === "runtime" || pack === "main")) return pack;
-  if (first === "runtime" || first === "internal") return "runtime";
+  if (first === "runtime" || name.startsWith("internal/runtime/")) return "runtime";
   return path.length > 1 && first.includes(".") ? "module" : "library";
 }
 
@@ -131,7 +131,7 @@ export class Flame {
 
   #tell(node) {
     const part = percent(node.value / this.#root.value);
-    put(this.detail, `${clean(node.name, 400)} ${clean(node.at, 120)}: ${count(node.value)} of ${count(this.#root.value)} goroutines, ${part}`);
+    put(this.detail, `${[clean(node.name, 400), clean(node.at, 120)].join(" ").trim()}: ${count(node.value)} of ${count(this.#root.value)} goroutines, ${part}`);
   }
 
   #key(event) {

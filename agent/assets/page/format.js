@@ -31,7 +31,7 @@ export function delay(seconds) {
   for (const [unit, name] of [[1, "s"], [1e-3, "ms"], [1e-6, "µs"]]) {
     if (seconds >= unit) {
       const value = seconds / unit;
-      return `${value.toFixed(value >= 99.5 ? 0 : value >= 9.95 ? 1 : 2).replace(/\.0+$/, "")} ${name}`;
+      return `${Number(value.toPrecision(3))} ${name}`;
     }
   }
   return seconds === 0 ? "0 s" : `${Math.round(seconds * 1e9)} ns`;
