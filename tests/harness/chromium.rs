@@ -62,7 +62,8 @@ impl Chromium {
 fn fonts(root: &Path, home: &Path) -> Result<PathBuf> {
     let file = home.join("fonts.conf");
     let text = format!(
-        "<?xml version=\"1.0\"?>\n<fontconfig><dir>{}</dir><dir>/usr/share/fonts</dir>\
+        "<?xml version=\"1.0\"?>\n<fontconfig><dir>{}</dir>\
+         <include ignore_missing=\"yes\">/etc/fonts/fonts.conf</include>\
          <cachedir>{}</cachedir></fontconfig>\n",
         root.join("usr/share/fonts").display(),
         home.join("fonts").display(),

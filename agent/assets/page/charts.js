@@ -58,7 +58,7 @@ class Chart {
       this.#rows = details.open ? [] : null;
       this.#tell();
     });
-    this.node = h("figure", {}, h("figcaption", {}, h("h3", {}, title), ...keys, this.moment), this.canvas, details);
+    this.node = h("figure", { "aria-label": title }, h("figcaption", {}, h("h3", {}, title), ...keys, this.moment), this.canvas, details);
     new ResizeObserver(() => this.#size()).observe(this.canvas);
   }
 

@@ -39,7 +39,7 @@ function columns(pid) {
     { id: "stacks", title: "Stacks",
       fill: once(keyOf, (site) => (site.created_by === null ? ["–"] : [
         h("a", { class: "act", href: toStacks(pid, site) }, "Flame graph", h("span", { class: "unseen" }, ` of ${clean(site.created_by, 80)}`))])) },
-    { id: "doing", title: "Doing", first: 1, value: doing, text: doing },
+    { id: "doing", title: "Doing", low: true, first: 1, value: doing, text: doing },
     { id: "wait", title: "Longest wait", number: true, low: true, value: (site) => site.longest_wait_seconds, text: (site) => duration(site.longest_wait_seconds) },
     { id: "created", title: "Born", number: true, low: true, value: (site) => site.created, text: (site) => count(site.created) },
     { id: "bytes", title: "Stack memory", number: true, low: true, value: (site) => site.stack_bytes, text: (site) => bytes(site.stack_bytes) },
