@@ -21,6 +21,8 @@ pub mod census;
 pub mod container;
 pub mod go_dump;
 pub mod server;
+pub mod fake;
+pub mod authority;
 pub mod user;
 pub mod poll;
 pub mod table;

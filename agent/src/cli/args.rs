@@ -11,6 +11,7 @@ use clap_complete::Shell;
 use super::{
     config::{MaxProcesses, MaxSites, TopSites},
     dump::DumpArgs,
+    otlp::OtlpArgs,
     value::{Interval, LogFormat, Output, PidValue, Probes, ReportForm, Settle, Share, Text},
 };
 use crate::notify::address::Address;
@@ -71,6 +72,7 @@ pub(super) enum Command {
         goroscope agent --exe '/opt/shop/*' --exclude-exe '*/migrate'\n  \
         goroscope agent --cgroup /kubepods.slice --listen 0.0.0.0:4676\n  \
         goroscope agent --pid 4242 --probes off\n  \
+        goroscope agent --otlp-endpoint http://127.0.0.1:4318 --otlp-interval 15s\n  \
         GOROSCOPE_LISTEN=unix:/run/goroscope.sock goroscope agent --config /etc/goroscope.yaml")]
     Agent(Box<AgentArgs>),
     /// Lists the Go processes in sight, and how well each can be watched
@@ -241,6 +243,8 @@ pub(super) struct DaemonArgs {
         hide_env_values = true
     )]
     pub(super) alertmanager: Vec<Address>,
+    #[command(flatten)]
+    pub(super) otlp: OtlpArgs,
 }
 
 #[derive(Debug, Args)]
@@ -328,6 +332,10 @@ impl Cli {
         {
             args.settle_sources(matches)?;
         }
+        if let (Command::Agent(args), Some((_, matches))) = (&mut cli.command, matches.subcommand())
+        {
+            args.daemon.otlp.settle_sources(matches);
+        }
         let selection = match &mut cli.command {
             Command::Agent(args) => Some(&mut args.selection),
             Command::Ps(args) => Some(&mut args.selection),
@@ -368,7 +376,7 @@ impl CheckArgs {
 }
 
 /// At commas, but for those within braces, which are part of a glob.
-fn split(list: &str) -> Vec<Text> {
+pub(super) fn split(list: &str) -> Vec<Text> {
     let mut depth = 0_usize;
     let parts = list.split(|c| {
         match c {

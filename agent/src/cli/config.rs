@@ -18,6 +18,7 @@ use super::{
     failure::Failure,
     value::{Interval, LogFormat, PidValue, Probes, ReportForm, Settle, Share, Text, Within},
 };
+use crate::otlp::endpoint::Endpoint;
 
 /// A file that is larger than this is no configuration.
 const FILE_LIMIT: u64 = 1 << 20;
@@ -76,6 +77,20 @@ pub(super) struct Config {
     #[serde(deserialize_with = "one")]
     pub(super) quiet: Option<u8>,
     pub(super) alerts: Option<AlertsConfig>,
+    #[serde(deserialize_with = "one")]
+    pub(super) otlp_endpoint: Option<Endpoint>,
+    #[serde(deserialize_with = "one")]
+    pub(super) otlp_interval: Option<Interval>,
+    #[serde(deserialize_with = "many")]
+    pub(super) otlp_header: Vec<Text>,
+    #[serde(deserialize_with = "one")]
+    pub(super) otlp_headers_file: Option<Text>,
+    #[serde(deserialize_with = "one")]
+    pub(super) otlp_ca_file: Option<Text>,
+    #[serde(deserialize_with = "one")]
+    pub(super) otlp_cert_file: Option<Text>,
+    #[serde(deserialize_with = "one")]
+    pub(super) otlp_key_file: Option<Text>,
 }
 
 pub(super) type TopSites = Within<0, 10_000>;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 mod value;
 mod failure;
 mod alerts;
+mod otlp;
 mod config;
 mod args;
 mod settings;

@@ -242,6 +242,7 @@ fn process(procfs: &ProcFs, candidate: Candidate, watch: Watches) -> Process {
     Process {
         id: candidate.id,
         started_at: procfs.started_at(candidate.id.start).unwrap_or_default(),
+        watched_at: 0.0,
         exe: candidate.exe.path.to_string_lossy().into_owned(),
         comm: candidate.comm,
         binary: None,
@@ -318,6 +319,7 @@ mod tests {
         Process {
             id: ProcessId { pid: Pid(pid), start: StartTime(1) },
             started_at: 0.0,
+            watched_at: 0.0,
             exe: "/opt/\x1b[31mapp".to_owned(),
             comm: "app".to_owned(),
             binary: Some(BinaryFacts {

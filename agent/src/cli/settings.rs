@@ -105,6 +105,7 @@ pub(super) fn agent(
             .map_or(DEFAULT_SHARE, |share| share.0),
         http_dumps: daemon.http_dumps.or(config.http_dumps).unwrap_or(false),
         notify: AlertsConfig::settings(config.alerts.as_ref(), &daemon.alertmanager)?,
+        otlp: daemon.otlp.settings(config)?,
         kernel_diagnostics,
     })
 }

@@ -279,6 +279,7 @@ mod tests {
         Process {
             id: ProcessId { pid: Pid(7), start: StartTime(1) },
             started_at: 1_767_225_600.25,
+            watched_at: 1_767_225_600.25,
             exe: "/usr/bin/api".to_owned(),
             comm: "api".to_owned(),
             binary: Some(BinaryFacts {

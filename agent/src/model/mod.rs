@@ -5,6 +5,7 @@ pub mod bounded;
 pub mod delay;
 pub mod dump;
 pub mod escape;
+pub mod exporting;
 pub mod json;
 pub mod leak;
 pub mod probed;
@@ -16,3 +17,6 @@ pub mod site;
 pub mod snapshot;
 pub mod top;
 pub mod watch;
+
+#[cfg(test)]
+pub(crate) mod sample;

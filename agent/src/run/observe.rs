@@ -50,6 +50,7 @@ impl Engine {
             processes,
             top_sites: Some(self.settings.top_sites),
             alerting: None,
+            exporting: None,
             agent: health(self.lost(), self.seconds_per_hit, self.started_at),
         }
     }
@@ -95,6 +96,7 @@ impl Engine {
         Some(Process {
             id: watched.id,
             started_at: watched.started_at,
+            watched_at: watched.watched_at,
             exe: watched.exe.clone(),
             comm: watched.comm.clone(),
             binary: watched.facts.clone(),

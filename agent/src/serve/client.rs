@@ -21,13 +21,17 @@ use tokio::{
 
 use super::{
     listen::Listener,
-    sample::{bare, snapshot, whole},
     serve,
     source::{BoxFuture, NoDump, Source},
 };
 use crate::{
     discover::identity::Pid,
-    model::{dump::Dump, series::Series, snapshot::Snapshot},
+    model::{
+        dump::Dump,
+        sample::{bare, snapshot, whole},
+        series::Series,
+        snapshot::Snapshot,
+    },
 };
 
 /// Longer than anything here takes; a test that waits so long fails.
@@ -53,7 +57,7 @@ impl Source for Fixed {
     fn dump(&self, pid: Pid) -> BoxFuture<'_, Result<Dump, NoDump>> {
         let dump = match pid.0 {
             _ if !self.dumps.load(Ordering::Relaxed) => Err(NoDump::NotAllowed),
-            7 => Ok(super::sample::dump(pid.0)),
+            7 => Ok(crate::model::sample::dump(pid.0)),
             8 => Err(NoDump::Busy),
             _ => Err(NoDump::Unwatched(pid)),
         };

@@ -20,8 +20,6 @@ mod server;
 #[cfg(test)]
 mod client;
 #[cfg(test)]
-mod sample;
-#[cfg(test)]
 mod tests;
 
 pub use server::serve;

@@ -164,7 +164,7 @@ mod tests {
     use serde_json::{json, to_value};
 
     use super::*;
-    use crate::serve::sample;
+    use crate::model::sample;
 
     #[test]
     fn equal_stacks_are_one_entry() {

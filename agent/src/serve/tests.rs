@@ -12,8 +12,8 @@ use tokio::{
 use super::{
     client::{Answer, LONG, Running, exchange, start, start_with},
     listen::Listener,
-    sample::{snapshot, whole},
 };
+use crate::model::sample::{snapshot, whole};
 
 #[tokio::test]
 async fn metrics_in_the_format_that_is_asked_for() {

@@ -13,7 +13,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use fake::{Answer, Fake};
+use fake::{Alerts as _, Answer, Fake};
 use goroscope_tests::{agent, poll, process::Guard, requires, skip_unless, toolchain::NEWEST};
 use watched::{HIGH, PATIENCE, Watched, text};
 

@@ -22,7 +22,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
-    fake::Fake,
+    fake::{Alerts as _, Fake, alerts_in},
     watched::{PATIENCE, text},
 };
 
@@ -141,11 +141,11 @@ fn a_leak_is_told_by_name_and_called_off_when_it_is_over() -> Result<()> {
     }
     // Nothing else in that program leaks.
     let received = webhook.received();
-    let alerts = received.iter().flat_map(|received| received.alerts());
+    let alerts = received.iter().flat_map(alerts_in);
     for alert in
         alerts.filter(|alert| text(alert, "/labels/alertname").is_ok_and(|name| name == LEAK))
     {
-        let created_by = text(alert, "/labels/created_by")?;
+        let created_by = text(&alert, "/labels/created_by")?;
         ensure!(["main.lookup", "main.(*topic).subscribe"].contains(&created_by), "{alert}");
     }
     Ok(())

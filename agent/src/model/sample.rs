@@ -10,6 +10,7 @@ use crate::{
         alerting::{Alerting, Deliveries},
         delay::DelayHistogram,
         dump::{Dump, Frame, Goroutine, Place},
+        exporting::Exporting,
         leak::{Evidence, Leak, Verdict},
         probed::{Births, Drift, Probed},
         process::{BinaryFacts, Origin, Process, Sched, Switches},
@@ -23,7 +24,7 @@ use crate::{
 };
 
 /// A site.
-pub(super) fn site(created_by: &str, line: u32, live: u64) -> Site {
+pub(crate) fn site(created_by: &str, line: u32, live: u64) -> Site {
     let name = SiteName {
         created_by: created_by.to_owned(),
         file: "/src/api/main.go".to_owned(),
@@ -83,10 +84,17 @@ fn runtime() -> Runtime {
             pauses: durations([0, 20, 4, 0]),
             ..Gc::default()
         }),
-        heap_goal: Some(HeapGoal { live_bytes: 4_000_000, goal_bytes: 8_000_000 }),
+        heap_goal: Some(HeapGoal {
+            live_bytes: 4_000_000,
+            goal_bytes: 8_000_000,
+            mapped_bytes: 12_000_000,
+            memory_limit: Some(64_000_000),
+            percent: Some(100),
+        }),
         heap: Some(Heap {
             objects: 1234,
             allocated_bytes: 99_000_000,
+            allocated_objects: 5678,
             stack_bytes: 262_144,
             ..Heap::default()
         }),
@@ -96,7 +104,7 @@ fn runtime() -> Runtime {
 }
 
 /// A process of which everything is known.
-pub(super) fn whole(pid: u32) -> Process {
+pub(crate) fn whole(pid: u32) -> Process {
     let mut buckets = [0; BUCKETS];
     buckets[0] = 5;
     buckets[41] = 2;
@@ -106,6 +114,7 @@ pub(super) fn whole(pid: u32) -> Process {
     Process {
         id: ProcessId { pid: Pid(pid), start: StartTime(100) },
         started_at: 1_767_225_600.25,
+        watched_at: 1_767_225_610.0,
         exe: "/usr/local/bin/api".to_owned(),
         comm: "api".to_owned(),
         binary: Some(BinaryFacts {
@@ -142,7 +151,7 @@ pub(super) fn whole(pid: u32) -> Process {
 }
 
 /// A process of which next to nothing is known.
-pub(super) fn bare(pid: u32) -> Process {
+pub(crate) fn bare(pid: u32) -> Process {
     Process {
         exe: "/opt/bare".to_owned(),
         comm: "bare".to_owned(),
@@ -163,7 +172,7 @@ pub(super) fn bare(pid: u32) -> Process {
 }
 
 /// A snapshot of these processes.
-pub(super) fn snapshot(processes: Vec<Process>) -> Snapshot {
+pub(crate) fn snapshot(processes: Vec<Process>) -> Snapshot {
     Snapshot {
         taken_at: 1_767_225_700.0,
         processes,
@@ -178,6 +187,14 @@ pub(super) fn snapshot(processes: Vec<Process>) -> Snapshot {
                 rejected: 1,
             }],
         }),
+        exporting: Some(Exporting {
+            delivered: 6,
+            partial: 1,
+            failed: 2,
+            rejected: 3,
+            retries: 4,
+            refused_points: 5,
+        }),
         agent: AgentHealth {
             lost: Lost { events: 1, processes: 2, sites: 3, threads: 4 },
             seconds_per_hit: Some(0.000_001),
@@ -190,7 +207,7 @@ pub(super) fn snapshot(processes: Vec<Process>) -> Snapshot {
 }
 
 /// A dump: three goroutines that wait at one place, and one that ran meanwhile.
-pub(super) fn dump(pid: u32) -> Dump {
+pub(crate) fn dump(pid: u32) -> Dump {
     let place = |function: &str, file: &str, line| Place {
         function: function.into(),
         file: file.into(),

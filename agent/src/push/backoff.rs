@@ -7,21 +7,21 @@ const LONGEST: Duration = Duration::from_secs(60);
 
 /// Waits that double from failure to failure.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     failures: u32,
 }
 
 impl Backoff {
     /// The wait after one more failure; `chance` is from 0 to 1 and keeps many agents from asking
     /// at the same moment.
-    pub(super) fn next(&mut self, chance: f64) -> Duration {
+    pub(crate) fn next(&mut self, chance: f64) -> Duration {
         let longest = FIRST.saturating_mul(1_u32.checked_shl(self.failures).unwrap_or(u32::MAX));
         self.failures = self.failures.saturating_add(1).min(31);
         longest.min(LONGEST).mul_f64(0.5 + chance.clamp(0.0, 1.0) / 2.0)
     }
 
     /// It worked.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.failures = 0;
     }
 }

@@ -1,4 +1,4 @@
-//! What is said in the log of an Alertmanager that does not do: once, and not at every attempt.
+//! What is said in the log of a server that does not do: once, and not at every attempt.
 
 use std::time::{Duration, Instant};
 
@@ -9,14 +9,14 @@ const REMINDER: Duration = Duration::from_secs(3600);
 
 /// What was said last.
 #[derive(Debug, Default)]
-pub(super) struct Talk {
+pub(crate) struct Talk {
     last: Option<(String, Instant)>,
     failing: bool,
 }
 
 impl Talk {
     /// Is this reason to be told now?
-    pub(super) fn tells(&mut self, reason: &str, now: Instant) -> bool {
+    pub(crate) fn tells(&mut self, reason: &str, now: Instant) -> bool {
         self.failing = true;
         let tells = self.last.as_ref().is_none_or(|(told, at)| {
             let since = now.saturating_duration_since(*at);
@@ -29,7 +29,7 @@ impl Talk {
     }
 
     /// It works. Is that news worth telling?
-    pub(super) fn works(&mut self) -> bool {
+    pub(crate) fn works(&mut self) -> bool {
         std::mem::take(&mut self.failing)
     }
 }

@@ -1,4 +1,4 @@
-//! TLS: who vouches for the Alertmanager, and who the agent is.
+//! TLS: who vouches for the server, and who the agent is.
 
 use std::{
     fs::File,
@@ -43,7 +43,7 @@ pub enum TlsError {
     /// The system has no certificates of authorities.
     #[error(
         "this system has no certificates of authorities ({0}): install them (ca-certificates), or \
-         name those of the Alertmanager with tls.ca_file"
+         give a file with those that vouch for the server"
     )]
     NoRoots(String),
     /// Certificate and key do not do.
@@ -63,7 +63,7 @@ pub enum TlsError {
 }
 
 /// Reads a small file.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     let named = |error| TlsError::File { path: path.to_owned(), error };
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(named)?;
@@ -106,9 +106,9 @@ fn roots(tls: &Tls) -> Result<RootCertStore, TlsError> {
     Ok(roots)
 }
 
-/// The configuration for one Alertmanager. Reads files; `needed` tells whether its address asks for
+/// The configuration for one server. Reads files; `needed` tells whether its address asks for
 /// TLS.
-pub(super) fn config(tls: &Tls, needed: bool) -> Result<ClientConfig, TlsError> {
+pub(crate) fn config(tls: &Tls, needed: bool) -> Result<ClientConfig, TlsError> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()?;
@@ -135,7 +135,7 @@ pub(super) fn config(tls: &Tls, needed: bool) -> Result<ClientConfig, TlsError> 
 }
 
 /// The name that must be in the certificate, where it is not that of the address.
-pub(super) fn server_name(tls: &Tls) -> Result<Option<ServerName<'static>>, TlsError> {
+pub(crate) fn server_name(tls: &Tls) -> Result<Option<ServerName<'static>>, TlsError> {
     let name = tls.server_name.clone();
     name.map(|name| ServerName::try_from(name.clone()).map_err(|_| TlsError::Name(name)))
         .transpose()
