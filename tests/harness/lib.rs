@@ -20,6 +20,7 @@ pub mod figures;
 pub mod census;
 pub mod container;
 pub mod go_dump;
+pub mod stacked;
 pub mod server;
 pub mod fake;
 pub mod authority;

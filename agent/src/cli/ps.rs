@@ -307,7 +307,6 @@ mod tests {
     use super::*;
     use crate::{
         discover::{
-            executable::Exe,
             identity::{ProcessId, StartTime},
             origin::Origin,
             selection::Criteria,
@@ -366,17 +365,5 @@ mod tests {
                 .leave_out(&selection, DiscoverError::Gone { pid: Pid(pid), path: path.clone() });
         }
         assert_eq!((listing.refused.len(), listing.hidden), (2, 1));
-    }
-
-    #[test]
-    fn what_is_no_go_program_is_named() {
-        let candidate = Candidate {
-            id: sample(5).id,
-            exe: Exe { path: "/bin/sleep".into(), deleted: false },
-            comm: "sleep".to_owned(),
-            threads: 1,
-        };
-        let failure = not_inspected(&candidate, &InspectError::NotGo);
-        assert_eq!(failure.to_string(), "process 5 (/bin/sleep) is not a Go program");
     }
 }

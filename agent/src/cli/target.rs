@@ -69,3 +69,14 @@ pub(super) fn not_inspected(pid: Pid, exe: &Path, error: &InspectError) -> Failu
             .hint("the file is damaged, or not made by Go's own linker"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_go_program_is_named() {
+        let failure = not_inspected(Pid(5), Path::new("/bin/sleep"), &InspectError::NotGo);
+        assert_eq!(failure.to_string(), "process 5 (/bin/sleep) is not a Go program");
+    }
+}

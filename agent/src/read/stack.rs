@@ -219,3 +219,6 @@ impl Walker {
         }
     }
 }
+
+#[cfg(test)]
+pub(in crate::read) mod tests;

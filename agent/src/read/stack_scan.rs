@@ -365,3 +365,6 @@ fn is_read(read: Result<(), MemoryError>) -> Result<bool, ReadError> {
         Err(error) => Err(error.into()),
     }
 }
+
+#[cfg(test)]
+mod tests;
