@@ -7,8 +7,14 @@
 mod limits;
 mod format;
 mod name;
+mod proto;
 mod write;
+mod parse;
 #[cfg(test)]
 mod samples;
 
-pub use self::{format::Format, write::write};
+pub use self::{
+    format::Format,
+    parse::{ParseError, parse, read},
+    write::write,
+};

@@ -41,6 +41,7 @@ use self::{
 pub use self::{
     error::InspectError,
     facts::{Arch, Facts, GoVersion},
+    func_name::printed_name,
     g_fields::GFields,
     load_bias::Mapping,
     probe_points::{ProbePoint, ProbePoints},
