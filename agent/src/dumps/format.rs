@@ -45,10 +45,10 @@ impl Format {
         }
     }
 
-    /// Whether a terminal can show it.
+    /// Whether it may be shown on a terminal.
     #[must_use]
-    pub fn is_text(self) -> bool {
-        self != Self::Pprof
+    pub fn is_for_people(self) -> bool {
+        matches!(self, Self::Text | Self::Json | Self::Folded)
     }
 }
 

@@ -10,6 +10,7 @@ mod name;
 mod proto;
 mod write;
 mod parse;
+pub mod diff;
 #[cfg(test)]
 mod samples;
 

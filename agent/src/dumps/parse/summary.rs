@@ -47,7 +47,7 @@ pub(super) fn parse(text: &str) -> Result<Dump, ParseError> {
     Ok(Dump { goroutines: kept.into_goroutines(), ..Dump::default() })
 }
 
-/// `	0x4a0e3b	main.main.func1+0x1b	/src/main.go:12`
+/// Address, `main.main.func1+0x1b` and `/src/main.go:12`, with tabs between.
 fn frame(text: &str, kept: &mut Kept) -> Option<Frame> {
     let mut columns = text.split('\t').filter(|column| !column.is_empty());
     let hexadecimal = |text: &str| u64::from_str_radix(text, 16).ok();

@@ -99,7 +99,8 @@ impl<'a> Header<'a> {
         let (before, rest) = rest.split_once(" [")?;
         // Behind the bracket may be labels: `[running] {key: value}:`.
         let (inner, labels) = rest.split_once(']')?;
-        if !labels.is_empty() && !(labels.starts_with(" {") && labels.ends_with('}')) {
+        let is_labels = labels.starts_with(" {") && labels.ends_with('}');
+        if !labels.is_empty() && !is_labels {
             return None;
         }
         // Behind the number may be addresses: `goroutine 7 gp=0xc000 m=1 mp=0xc001 [running]:`.
