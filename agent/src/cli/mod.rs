@@ -9,10 +9,12 @@ mod config;
 mod args;
 mod settings;
 mod logging;
+mod target;
 
 mod agent;
 mod ps;
 mod check;
+mod dump;
 mod doctor;
 mod generate;
 
@@ -52,6 +54,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             settings::output(&args.output, &config),
         ),
         Command::Check(args) => check::run(&settings::check(&args, &config)?),
+        Command::Dump(args) => dump::run(&args),
         Command::Doctor(args) => doctor::run(settings::output(&args, &config)),
         Command::Completions { shell } => {
             generate::completions(shell)?;
