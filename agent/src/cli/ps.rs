@@ -374,7 +374,7 @@ mod tests {
             comm: "sleep".to_owned(),
             threads: 1,
         };
-        let failure = not_inspected(&candidate, &InspectError::NotGo);
+        let failure = not_inspected(candidate.id.pid, &candidate.exe.path, &InspectError::NotGo);
         assert_eq!(failure.to_string(), "process 5 (/bin/sleep) is not a Go program");
     }
 }
