@@ -122,5 +122,6 @@ pub(super) mod label {
     pub(in super::super) const WAIT_REASON: &str = "wait_reason";
     pub(in super::super) const CREATED_BY: &str = "created_by";
     pub(in super::super) const TRUNCATED: &str = "truncated";
+    pub(in super::super) const SYSTEM: &str = "system";
     pub(in super::super) const PID: &str = "pid ";
 }

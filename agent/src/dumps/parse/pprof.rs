@@ -202,6 +202,7 @@ impl<'a> Raw<'a> {
                 label::WAIT_REASON => goroutine.wait_reason = Some(kept.name(&value)),
                 label::CREATED_BY => goroutine.created_by = creator(&value, kept),
                 label::TRUNCATED => goroutine.truncated = true,
+                label::SYSTEM => goroutine.system = true,
                 _ => {}
             }
         }

@@ -42,7 +42,8 @@ fn carried(format: Format, goroutine: &Goroutine) -> Goroutine {
                 .collect();
         }
         Format::Pprof => {
-            let Goroutine { stack, state, wait_reason, created_by, truncated, count, .. } = kept;
+            let Goroutine { stack, state, wait_reason, created_by, .. } = kept;
+            let Goroutine { truncated, system, count, .. } = *goroutine;
             // The last call of a stack is in a function of its own.
             let mut frames: Vec<Frame> = stack.iter().cloned().collect();
             if let Some(last) = frames.last_mut() {
@@ -61,6 +62,7 @@ fn carried(format: Format, goroutine: &Goroutine) -> Goroutine {
                 wait_reason,
                 created_by,
                 truncated,
+                system,
                 count,
                 ..Goroutine::default()
             };

@@ -82,6 +82,7 @@ struct Kind<'a> {
     wait_reason: Option<&'a str>,
     created_by: Option<&'a Place>,
     truncated: bool,
+    system: bool,
 }
 
 impl<'a> From<&'a Goroutine> for Kind<'a> {
@@ -92,6 +93,7 @@ impl<'a> From<&'a Goroutine> for Kind<'a> {
             wait_reason: goroutine.wait_reason.as_deref(),
             created_by: goroutine.created_by.as_ref(),
             truncated: goroutine.truncated,
+            system: goroutine.system,
         }
     }
 }
@@ -148,6 +150,7 @@ impl<'a> Builder<'a> {
             (label::WAIT_REASON, kind.wait_reason),
             (label::CREATED_BY, created_by.as_deref()),
             (label::TRUNCATED, kind.truncated.then_some("yes")),
+            (label::SYSTEM, kind.system.then_some("yes")),
         ];
         let labels = labels.into_iter().filter_map(|(key, value)| {
             let value = name::plain(value?);
