@@ -36,6 +36,13 @@ const COLUMNS = [
     text: (row) => (row.created_by ? `${clean(row.created_by.function, 100)} ${at(row.created_by)}` : "–") },
 ];
 
+// A new dump, in the forms that others read.
+function saved(pid) {
+  const link = (form) => h("a", { href: `api/v1/processes/${pid}/dump?format=${form}` }, form);
+  const links = ["text", "json", "pprof", "folded", "svg"].flatMap((form) => [" ", link(form)]);
+  return h("p", { class: "quiet" }, "A new dump of all goroutines, as", links);
+}
+
 // Places by their numbers, put in; and what is the same from dump to dump.
 function resolve({ places, stacks }) {
   const place = (number) => (number === null ? null : (places[number] ?? null));
@@ -79,7 +86,7 @@ export class Stacks {
       changed();
     });
     this.body = h("div", { hidden: true }, h("div", { class: "head" }, words.node, this.doing.node, own),
-      this.flame.node, h("h2", {}, "By stack"), this.table.node);
+      this.flame.node, h("section", {}, h("h2", {}, "By stack"), this.table.node), saved(pid));
     const only = site && h("p", { class: "only" }, "Only those created by ", name(site.created_by), " ",
       h("span", { class: "at" }, clean(site.location)), ". ", h("a", { href: toStacks(pid, null) }, "Show all"));
     this.node = h("div", {}, h("p", { class: "path" }, h("a", { href: "#/" }, "All processes"), " / ", h("a", { href: toProcess(pid) }, `Process ${pid}`)),

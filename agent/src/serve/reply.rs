@@ -80,6 +80,12 @@ impl Reply {
         }
     }
 
+    /// A drawing that has its own style and script: it may use these, in a world of its own from
+    /// which nothing of this server can be reached.
+    pub(super) fn drawing(content_type: &'static str, body: Vec<u8>) -> Self {
+        Self { policy: DRAWING_POLICY, ..Self::new(StatusCode::OK, content_type, body) }
+    }
+
     fn new(
         status: StatusCode,
         content_type: &'static str,
@@ -130,6 +136,11 @@ const SAFETY: [(HeaderName, &str); 2] =
 /// Of what is no page: nothing.
 const POLICY: &str =
     "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// Of a drawing: what is written into it, without an origin and without anything of the network.
+const DRAWING_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; \
+                              style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; \
+                              frame-ancestors 'none'; sandbox allow-scripts";
 
 /// Of the page: scripts, styles, pictures and data of this server, none of them written into the
 /// page itself; and no text becomes markup, whatever a script does.

@@ -153,6 +153,9 @@ async fn stacks_are_given_to_nobody_unless_it_is_allowed() {
     assert!(text.text().starts_with("goroutine 1 [chan receive"), "{}", text.text());
     let json = running.get("/api/v1/processes/7/dump?format=json").await.json();
     assert_eq!(json["goroutines"].as_array().unwrap().len(), 4);
+    let drawing = running.get("/api/v1/processes/7/dump?format=svg").await;
+    let policy = drawing.header("content-security-policy");
+    assert!(policy.contains("default-src 'none'") && policy.ends_with("sandbox allow-scripts"));
     for wrong in ["?format=xml", "?format=", "?format=%ff", "?format=text&format=json"] {
         let answer = running.get(&format!("/api/v1/processes/7/dump{wrong}")).await;
         assert_eq!(answer.status, 400, "{wrong}");
