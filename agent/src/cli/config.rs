@@ -57,6 +57,7 @@ pub(super) struct Config {
     pub(super) max_sites: Option<MaxSites>,
     #[serde(deserialize_with = "one")]
     pub(super) scan_interval: Option<Interval>,
+    pub(super) http_dumps: Option<bool>,
     #[serde(deserialize_with = "one")]
     pub(super) output: Option<ReportForm>,
     #[serde(deserialize_with = "one")]

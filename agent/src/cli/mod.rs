@@ -10,10 +10,13 @@ mod config;
 mod args;
 mod settings;
 mod logging;
+mod target;
 
 mod agent;
 mod ps;
 mod check;
+mod dump;
+mod diff;
 mod doctor;
 mod generate;
 
@@ -53,6 +56,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             settings::output(&args.output, &config),
         ),
         Command::Check(args) => check::run(&settings::check(&args, &config)?),
+        Command::Dump(args) => dump::run(&args),
+        Command::Diff(args) => diff::run(&args),
         Command::Doctor(args) => doctor::run(settings::output(&args, &config)),
         Command::Completions { shell } => {
             generate::completions(shell)?;

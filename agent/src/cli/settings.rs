@@ -103,6 +103,7 @@ pub(super) fn agent(
             .probe_budget
             .or(config.probe_budget)
             .map_or(DEFAULT_SHARE, |share| share.0),
+        http_dumps: daemon.http_dumps.or(config.http_dumps).unwrap_or(false),
         notify: AlertsConfig::settings(config.alerts.as_ref(), &daemon.alertmanager)?,
         otlp: daemon.otlp.settings(config)?,
         kernel_diagnostics,
@@ -186,6 +187,7 @@ mod tests {
         assert_eq!(settings.scan_interval.as_secs(), 10);
         assert_eq!((settings.probe_budget, settings.goroutine_scan_budget), (0.01, 0.01));
         assert_eq!(settings.selection.only_pids(), None);
+        assert!(!settings.http_dumps);
     }
 
     #[test]
@@ -201,6 +203,7 @@ mod tests {
             scan_interval: Some(Interval(std::time::Duration::from_secs(1))),
             probe_budget: Some(Share(0.02)),
             goroutine_scan_budget: Some(Share(0.03)),
+            http_dumps: Some(true),
             ..Config::default()
         };
         let from_file = settings(&[], &config);
@@ -209,6 +212,7 @@ mod tests {
         assert_eq!(from_file.probes, ProbesMode::Off);
         assert_eq!((from_file.limits.processes, from_file.limits.sites), (8, 9));
         assert_eq!((from_file.top_sites, from_file.scan_interval.as_secs()), (7, 1));
+        assert!(from_file.http_dumps && !settings(&["--http-dumps=no"], &config).http_dumps);
         assert_eq!((from_file.probe_budget, from_file.goroutine_scan_budget), (0.02, 0.03));
         let line =
             ["--pid", "6", "--listen", "unix:/line", "--probes", "always", "--top-sites", "3"];

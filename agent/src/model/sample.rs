@@ -9,6 +9,7 @@ use crate::{
     model::{
         alerting::{Alerting, Deliveries},
         delay::DelayHistogram,
+        dump::{Dump, Frame, Goroutine, Place},
         exporting::Exporting,
         leak::{Evidence, Leak, Verdict},
         probed::{Births, Drift, Probed},
@@ -202,5 +203,42 @@ pub(crate) fn snapshot(processes: Vec<Process>) -> Snapshot {
             open_fds: 33,
             started_at: 1_767_225_500.5,
         },
+    }
+}
+
+/// A dump: three goroutines that wait at one place, and one that ran meanwhile.
+pub(crate) fn dump(pid: u32) -> Dump {
+    let place = |function: &str, file: &str, line| Place {
+        function: function.into(),
+        file: file.into(),
+        line,
+    };
+    let start = place("main.serve.func1", "/src/api/main.go", 14);
+    let frame = |place| Frame { place, ..Frame::default() };
+    let waiting = Goroutine {
+        goid: 1,
+        state: "waiting".into(),
+        wait_reason: Some("chan receive".into()),
+        wait_seconds: Some(60.0),
+        created_by: Some(place("main.serve", "/src/api/main.go", 12)),
+        start: Some(start.clone()),
+        stack: [frame(place("runtime.gopark", "/go/proc.go", 9)), frame(start)].into(),
+        count: 1,
+        ..Goroutine::default()
+    };
+    let running = Goroutine {
+        goid: 4,
+        state: "running".into(),
+        torn: true,
+        count: 1,
+        ..Goroutine::default()
+    };
+    let later = Goroutine { goid: 2, wait_seconds: Some(90.0), ..waiting.clone() };
+    let unknown = Goroutine { goid: 3, wait_seconds: None, ..waiting.clone() };
+    Dump {
+        pid,
+        go_version: "go1.26.6".to_owned(),
+        taken_at: Some(1_767_225_700.0),
+        goroutines: vec![waiting, later, unknown, running],
     }
 }

@@ -17,21 +17,24 @@ use tokio::{
 use super::{
     detacher::Detacher,
     engine::Engine,
+    handing_out::HandingOut,
     mailbox::{Mail, Request, mailbox},
     nofile,
     observe::now,
     settings::AgentSettings,
 };
 use crate::{
-    discover::proc_fs::ProcFs,
-    model::{alerting::Alerting, exporting::Exporting, snapshot::Snapshot},
+    discover::{identity::Pid, proc_fs::ProcFs},
+    model::{
+        alerting::Alerting, dump::Dump, exporting::Exporting, series::Series, snapshot::Snapshot,
+    },
     notify::Notifier,
     otlp::Exporter,
     probe::Probes,
     serve::{
         listen::Listener,
         serve,
-        source::{BoxFuture, Source},
+        source::{BoxFuture, NoDump, Source},
     },
 };
 
@@ -93,6 +96,7 @@ async fn daemon(settings: &AgentSettings) -> anyhow::Result<()> {
     let source = Arc::new(Engineered {
         mail: mail.clone(),
         ready,
+        handing_out: HandingOut::new(settings.http_dumps),
         alerting: notifier.as_ref().map(|notifier| Box::new(notifier.alerting()) as Box<_>),
         exporting: exporter.as_ref().map(|exporter| Box::new(exporter.exporting()) as Box<_>),
     });
@@ -158,6 +162,7 @@ fn load(settings: &AgentSettings) -> Result<Probes, String> {
 struct Engineered {
     mail: Mail,
     ready: Arc<AtomicBool>,
+    handing_out: HandingOut,
     alerting: Option<Box<dyn Fn() -> Alerting + Send + Sync>>,
     exporting: Option<Box<dyn Fn() -> Exporting + Send + Sync>>,
 }
@@ -178,6 +183,23 @@ impl Source for Engineered {
             }
             snapshot
         })
+    }
+
+    fn series(&self, pid: Pid) -> BoxFuture<'_, Option<Arc<Series>>> {
+        Box::pin(async move {
+            let (reply, answer) = oneshot::channel();
+            self.mail.send(Request::Series(pid, reply));
+            answer.await.ok().flatten()
+        })
+    }
+
+    fn dump(&self, pid: Pid) -> BoxFuture<'_, Result<Dump, NoDump>> {
+        let ask = async move {
+            let (reply, answer) = oneshot::channel();
+            self.mail.send(Request::Dumpable(pid, reply));
+            answer.await.ok().flatten()
+        };
+        Box::pin(self.handing_out.take(pid, ask))
     }
 
     fn ready(&self) -> bool {

@@ -89,7 +89,8 @@ impl Engine {
         let named = known.zip(watched.bias).map(|(known, bias)| {
             let counted = slot.and_then(|slot| sites.remove(&slot)).unwrap_or_default();
             let binary = Arc::clone(&known.binary);
-            let seen = Seen { table: watched.reading.table.as_ref(), counted };
+            let growth = watched.reading.judge.growth();
+            let seen = Seen { table: watched.reading.table.as_ref(), counted, growth };
             naming::sites(seen, &binary, bias, &mut known.names)
         });
         Some(Process {

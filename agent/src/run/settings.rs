@@ -38,6 +38,8 @@ pub struct AgentSettings {
     pub goroutine_scan_budget: f64,
     /// Share of one core that the probes may cost a process, with [`ProbesMode::Auto`].
     pub probe_budget: f64,
+    /// Whether stacks of goroutines are given out over HTTP.
+    pub http_dumps: bool,
     /// What is told of whom; `None` where nobody is.
     pub notify: Option<NotifySettings>,
     /// What is pushed where; `None` where nothing is.

@@ -9,6 +9,9 @@ pub mod metrics;
 
 mod accept;
 mod reply;
+mod page;
+mod stacks;
+mod dumps;
 mod routes;
 
 pub mod listen;

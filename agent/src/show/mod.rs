@@ -1,5 +1,6 @@
 //! What is shown on a terminal.
 
-pub mod escape;
 pub mod paint;
 pub mod table;
+
+pub use crate::model::escape;
