@@ -21,6 +21,7 @@ pub mod container;
 pub mod go_dump;
 pub mod server;
 pub mod user;
+pub mod tmux;
 pub mod poll;
 pub mod table;
 pub mod bpf;

@@ -25,5 +25,6 @@ pub(crate) mod reading;
 mod scanning;
 mod spending;
 mod watched;
+pub(crate) mod watching;
 
 pub use agent::agent;

@@ -3,3 +3,4 @@
 pub mod escape;
 pub mod paint;
 pub mod table;
+pub mod top;
