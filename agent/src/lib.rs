@@ -9,6 +9,7 @@ pub mod probe;
 pub mod read;
 pub mod model;
 pub mod judge;
+pub mod dumps;
 pub mod serve;
 pub mod notify;
 pub mod show;

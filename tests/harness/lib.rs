@@ -19,6 +19,7 @@ pub mod figures;
 pub mod census;
 pub mod container;
 pub mod go_dump;
+pub mod stacked;
 pub mod server;
 pub mod user;
 pub mod tmux;

@@ -11,7 +11,7 @@ use goroscope_tests::workspace;
 
 /// The stages in the order that data passes through them; those of one rank do not know each
 /// other. `run` and `cli` wire them; `doctor` stands beside them and knows none.
-const STAGES: [(&str, u32); 12] = [
+const STAGES: [(&str, u32); 13] = [
     ("doctor", 0),
     ("discover", 0),
     ("inspect", 1),
@@ -19,6 +19,7 @@ const STAGES: [(&str, u32); 12] = [
     ("read", 2),
     ("model", 3),
     ("judge", 4),
+    ("dumps", 4),
     ("serve", 5),
     ("notify", 5),
     ("show", 5),
@@ -27,7 +28,7 @@ const STAGES: [(&str, u32); 12] = [
 ];
 
 /// Stages that are pure, and what they must not know.
-const PURE: [&str; 2] = ["model", "judge"];
+const PURE: [&str; 3] = ["model", "judge", "dumps"];
 const FOREIGN_TO_PURE: [&str; 11] = [
     "aya",
     "gimli",
@@ -246,7 +247,7 @@ fn every_folder_is_a_stage() -> Result<()> {
 }
 
 #[test]
-fn the_model_and_the_judge_are_pure() -> Result<()> {
+fn the_model_the_judge_and_dumps_are_pure() -> Result<()> {
     for source in sources("agent/src")? {
         if !stage_of(&source.path).is_some_and(|(stage, _)| PURE.contains(&stage)) {
             continue;

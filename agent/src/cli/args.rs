@@ -10,6 +10,7 @@ use clap_complete::Shell;
 
 use super::{
     config::{MaxProcesses, MaxSites, TopSites},
+    dump::DumpArgs,
     value::{Interval, LogFormat, Output, PidValue, Probes, ReportForm, Settle, Share, Text},
 };
 use crate::notify::address::Address;
@@ -106,6 +107,17 @@ pub(super) enum Command {
         goroscope check --pid 4242 --for 1m"
     )]
     Check(Box<CheckArgs>),
+    /// Every goroutine's stack, read from outside while the program runs on
+    #[command(
+        after_help = "A goroutine that ran each time it was looked at has no stack (torn). One that is running \
+        has none either: where it is, only its thread knows.\n\n\
+        Examples:\n  \
+        goroscope dump 4242\n  \
+        goroscope dump 4242 --summary\n  \
+        goroscope dump 4242 --reason 'chan send' --min-wait 5m --function 'main.*'\n  \
+        goroscope dump 4242 --format json --output dump.json"
+    )]
+    Dump(Box<DumpArgs>),
     /// Tells what this host allows, what is missing, and how to get it
     #[command(
         after_help = "Exit status: 0 where every check passes or warns, 1 where one fails.\n\n\

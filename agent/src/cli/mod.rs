@@ -9,11 +9,13 @@ mod config;
 mod args;
 mod settings;
 mod logging;
+mod target;
 
 mod agent;
 mod ps;
 mod top;
 mod check;
+mod dump;
 mod doctor;
 mod generate;
 
@@ -64,6 +66,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             top::run(&settings, &held)
         }
         Command::Check(args) => check::run(&settings::check(&args, &config)?),
+        Command::Dump(args) => dump::run(&args),
         Command::Doctor(args) => doctor::run(settings::output(&args, &config)),
         Command::Completions { shell } => {
             generate::completions(shell)?;

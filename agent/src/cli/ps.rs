@@ -10,7 +10,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{failure::Failure, value::Output};
+use super::{
+    failure::Failure,
+    target::{not_inspected, refused},
+    value::Output,
+};
 use crate::{
     discover::{
         error::DiscoverError,
@@ -144,7 +148,8 @@ impl Listing {
                     listing.processes.push(process(procfs, candidate, watch));
                 }
                 Err(error) if selection.names(pid) => {
-                    listing.refused.push(not_inspected(&candidate, &error));
+                    let path = &candidate.exe.path;
+                    listing.refused.push(not_inspected(pid, path, &error));
                 }
                 Err(error) => tracing::debug!(
                     pid = pid.0,
@@ -168,36 +173,12 @@ impl Listing {
             DiscoverError::Host { .. } => None,
         };
         if pid.is_some_and(|pid| selection.names(pid)) {
-            self.refused.push(Failure::new(error.to_string()).hint(hint(&error)));
+            self.refused.push(refused(&error));
         } else if matches!(error, DiscoverError::NotPermitted { .. }) {
             self.hidden = self.hidden.saturating_add(1);
         } else {
             tracing::debug!("left out: {error}");
         }
-    }
-}
-
-fn hint(error: &DiscoverError) -> &'static str {
-    match error {
-        DiscoverError::NotPermitted { .. } => {
-            "run as root, or with CAP_SYS_PTRACE (and CAP_DAC_READ_SEARCH, where only the owner may \
-             read the file); `goroscope doctor` tells what is missing"
-        }
-        DiscoverError::KernelThread { .. } => "the kernel's own threads run no Go",
-        DiscoverError::Thread { .. } => "give the id of the process",
-        _ => "`goroscope ps` lists the Go processes in sight",
-    }
-}
-
-fn not_inspected(candidate: &Candidate, error: &InspectError) -> Failure {
-    let (pid, exe) = (candidate.id.pid, candidate.exe.path.display());
-    match error {
-        InspectError::NotGo | InspectError::NotElf => {
-            Failure::new(format!("process {pid} ({exe}) is not a Go program"))
-                .hint("`goroscope ps` lists the Go processes in sight")
-        }
-        _ => Failure::new(format!("cannot look into process {pid} ({exe}): {error}"))
-            .hint("the file is damaged, or not made by Go's own linker"),
     }
 }
 
@@ -316,7 +297,6 @@ mod tests {
     use super::*;
     use crate::{
         discover::{
-            executable::Exe,
             identity::{ProcessId, StartTime},
             origin::Origin,
             selection::Criteria,
@@ -374,17 +354,5 @@ mod tests {
                 .leave_out(&selection, DiscoverError::Gone { pid: Pid(pid), path: path.clone() });
         }
         assert_eq!((listing.refused.len(), listing.hidden), (2, 1));
-    }
-
-    #[test]
-    fn what_is_no_go_program_is_named() {
-        let candidate = Candidate {
-            id: sample(5).id,
-            exe: Exe { path: "/bin/sleep".into(), deleted: false },
-            comm: "sleep".to_owned(),
-            threads: 1,
-        };
-        let failure = not_inspected(&candidate, &InspectError::NotGo);
-        assert_eq!(failure.to_string(), "process 5 (/bin/sleep) is not a Go program");
     }
 }

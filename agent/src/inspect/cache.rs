@@ -35,6 +35,12 @@ impl FileKey {
             changed: (metadata.ctime(), metadata.ctime_nsec()),
         }
     }
+
+    /// Whether it is of the same file, written to or not.
+    #[must_use]
+    pub fn is_same_file(self, other: Self) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
 }
 
 /// The outcome of an inspection; a [`Binary`] keeps its file open for as long as someone has it.

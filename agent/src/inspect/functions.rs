@@ -40,11 +40,15 @@ pub(super) struct Function {
     name: u32,
     /// Place of this entry among the functions.
     place: u32,
+    frame_table: u32,
     file_table: u32,
     line_table: u32,
     unit: u32,
     value_tables: u32,
     data_tables: u8,
+    /// `funcID`: what the runtime knows the function as.
+    pub(super) id: u8,
+    flags: u8,
 }
 
 /// A place in the source.
@@ -52,6 +56,23 @@ pub(super) struct Function {
 pub(super) struct Line {
     pub(super) file: String,
     pub(super) line: u32,
+}
+
+impl Function {
+    /// `FuncFlagTopFrame`: nothing called it, a stack ends with it.
+    pub(super) fn is_outermost(&self) -> bool {
+        self.flags & 1 != 0
+    }
+
+    /// `FuncFlagSPWrite`: it moves to another stack, or back, in a way that no table tells.
+    pub(super) fn moves_stack(&self) -> bool {
+        self.flags & 2 != 0
+    }
+
+    /// Whether there is a table of frame sizes; code from elsewhere has none.
+    pub(super) fn has_frame_sizes(&self) -> bool {
+        self.frame_table != 0
+    }
 }
 
 impl Functions {
@@ -197,6 +218,17 @@ impl Functions {
         Ok(Some(Line { file: self.string("file name", self.module.files, place)?, line }))
     }
 
+    /// Bytes between the stack pointer and what was on the stack when the function was entered,
+    /// before the instruction at an address; `None` where the table does not tell.
+    pub(super) fn frame_size(
+        &self,
+        function: &Function,
+        pc: FileAddress,
+    ) -> Result<Option<u32>, InspectError> {
+        let size = self.value(function.frame_table, function, pc)?;
+        Ok(size.and_then(|size| u32::try_from(size).ok()))
+    }
+
     /// Number of the entry of the inline tree that an address is in; `None` for the function's own
     /// code.
     pub(super) fn inline_index(
@@ -303,16 +335,20 @@ impl Functions {
             return Err(InspectError::Corrupt { what, offset, why: "the index contradicts it" });
         }
         let address = |at: u32| FileAddress(self.module.text.0.saturating_add(u64::from(at)));
+        let from_end = |back: usize| bytes.iter().nth_back(back - 1).copied().unwrap_or(0);
         Ok(Some(Function {
             entry: address(begin),
             end: address(end),
             name: word(4)?,
             place,
+            frame_table: word(16)?,
             file_table: word(20)?,
             line_table: word(24)?,
             value_tables: word(28)?,
             unit: word(32)?,
             data_tables: bytes.last().copied().unwrap_or(0),
+            id: from_end(4),
+            flags: from_end(3),
         }))
     }
 }

@@ -28,6 +28,8 @@ pub(super) struct Frame {
     pub(super) line: Option<Line>,
     /// It is inlined into the next frame.
     pub(super) inlined: bool,
+    /// `funcID`: what the runtime knows the function as.
+    pub(super) id: u8,
 }
 
 /// The functions whose code is at an address, the innermost first, the function that holds the
@@ -42,9 +44,9 @@ pub(super) fn frames(
     let mut pc = pc;
     if let Some(tree) = functions.inline_tree(function)? {
         while let Some(index) = functions.inline_index(function, pc)? {
-            let Some((name, call)) = entry(functions, elf, tree, index)? else { break };
+            let Some((id, name, call)) = entry(functions, elf, tree, index)? else { break };
             let line = functions.line(function, pc)?;
-            frames.push(Frame { name: functions.name_at(name)?, line, inlined: true });
+            frames.push(Frame { name: functions.name_at(name)?, line, inlined: true, id });
             pc = FileAddress(function.entry.0.saturating_add(u64::from(call)));
             if frames.len() >= MAX_DEPTH || pc >= function.end {
                 break;
@@ -52,23 +54,26 @@ pub(super) fn frames(
         }
     }
     let line = functions.line(function, pc)?;
-    frames.push(Frame { name: functions.name(function)?, line, inlined: false });
+    let name = functions.name(function)?;
+    frames.push(Frame { name, line, inlined: false, id: function.id });
     Ok(frames)
 }
 
-/// Place of the name of an inlined function, and the address of its call from the entry on.
+/// What an inlined function is known as, place of its name, and the address of its call from the
+/// entry on.
 fn entry(
     functions: &Functions,
     elf: &Elf,
     tree: FileAddress,
     index: u32,
-) -> Result<Option<(u32, u32)>, InspectError> {
-    let (size, name, call) = match functions.module.header.layout {
-        Layout::Go118 => (20, 12, 16),
-        Layout::Go120 => (16, 4, 8),
+) -> Result<Option<(u8, u32, u32)>, InspectError> {
+    let (size, id, name, call) = match functions.module.header.layout {
+        Layout::Go118 => (20, 2, 12, 16),
+        Layout::Go120 => (16, 0, 4, 8),
     };
     let address = FileAddress(tree.0.saturating_add(u64::from(index) * size));
     let Some(offset) = elf.in_file(address, size) else { return Ok(None) };
     let bytes = functions.source.read("inline tree", offset.0, size)?;
-    Ok(u32_at(&bytes, name).zip(u32_at(&bytes, call)))
+    let (id, name, call) = (bytes.get(id).copied(), u32_at(&bytes, name), u32_at(&bytes, call));
+    Ok(id.zip(name).zip(call).map(|((id, name), call)| (id, name, call)))
 }

@@ -24,6 +24,7 @@ mod prologue;
 mod probe_points;
 mod g_fields;
 mod symbols;
+mod calls;
 mod raw;
 mod load_bias;
 pub mod cache;
@@ -39,6 +40,7 @@ use self::{
     source::{OpenFile, Source},
 };
 pub use self::{
+    calls::{Activation, Call},
     error::InspectError,
     facts::{Arch, Facts, GoVersion},
     g_fields::GFields,

@@ -31,8 +31,8 @@ pub struct CodePlace {
 pub struct Symbols {
     pub(super) functions: Option<Functions>,
     dwarf: Option<Dwarf>,
-    elf: Arc<Elf>,
-    minor: Option<u16>,
+    pub(super) elf: Arc<Elf>,
+    pub(super) minor: Option<u16>,
 }
 
 impl Symbols {
@@ -92,7 +92,7 @@ impl Symbols {
         frames.map(|frame| self.code_place(&frame.name, frame.line, frame.inlined)).collect()
     }
 
-    fn lookup(&self, pc: FileAddress) -> Option<(&Functions, Function)> {
+    pub(super) fn lookup(&self, pc: FileAddress) -> Option<(&Functions, Function)> {
         let functions = self.functions.as_ref()?;
         Some((functions, functions.at(pc).ok()??))
     }
@@ -111,7 +111,7 @@ impl Symbols {
         functions.line(function, pc).unwrap_or_else(|_| self.dwarf.as_ref()?.line(pc))
     }
 
-    fn code_place(&self, name: &str, line: Option<Line>, inlined: bool) -> CodePlace {
+    pub(super) fn code_place(&self, name: &str, line: Option<Line>, inlined: bool) -> CodePlace {
         let Line { file, line } = line.unwrap_or_else(|| Line { file: "?".to_owned(), line: 0 });
         CodePlace { function: self.printed(name), file, line, inlined }
     }

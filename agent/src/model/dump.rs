@@ -16,6 +16,15 @@ pub struct Place {
     pub line: u32,
 }
 
+impl Place {
+    /// `file.go:line`: the file without its folders; empty where it is not known.
+    #[must_use]
+    pub fn location(&self) -> String {
+        let base = self.file.rsplit('/').next().unwrap_or_default();
+        if base.is_empty() { String::new() } else { format!("{base}:{}", self.line) }
+    }
+}
+
 /// One call on a stack.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Frame {

@@ -4,6 +4,7 @@ pub mod alerting;
 pub mod bounded;
 pub mod delay;
 pub mod dump;
+pub mod escape;
 pub mod json;
 pub mod leak;
 pub mod probed;

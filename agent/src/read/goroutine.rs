@@ -138,7 +138,7 @@ pub(super) struct Decoder<'a> {
 
 /// The largest stack there can be: `runtime.maxstackceiling` of a 64-bit system.
 /// <https://github.com/golang/go/blob/go1.26.0/src/runtime/proc.go> (`main`)
-const MAX_STACK: u64 = 2_000_000_000;
+pub(super) const MAX_STACK: u64 = 2_000_000_000;
 
 impl Decoder<'_> {
     /// Reads the record at an address.

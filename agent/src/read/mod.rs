@@ -24,9 +24,14 @@ pub mod process_memory;
 pub mod release;
 mod runtime_facts;
 mod runtime_reader;
+mod saved;
 mod size_class;
+mod stack;
+mod stack_scan;
+mod stack_words;
 mod system_goroutine;
 mod time_histogram;
+mod traceback;
 mod validate;
 mod wait_reason;
 #[cfg(test)]
@@ -40,8 +45,12 @@ pub use self::{
     goroutine_table::{ScanBuffer, ScanReport},
     groups::{Group, GroupKey, Groups, MAX_GROUPS},
     heap::Heap,
+    memory::MemoryError,
     runtime_facts::{Origin, RuntimeFacts},
     runtime_reader::{FunctionNames, PartialScan, RuntimeReader},
+    stack::{Code, End, MAX_FRAMES, Spot, Step},
+    stack_scan::{ATTEMPTS, Seen},
     time_histogram::TimeHistogram,
+    traceback::Traceback,
     wait_reason::WaitReasons,
 };

@@ -27,6 +27,13 @@ impl Minor {
         self.0 < 20
     }
 
+    /// Go's own dumps show exported methods of the runtime's exported types.
+    /// <https://github.com/golang/go/blob/go1.23.0/src/runtime/traceback.go> (`isExportedRuntime`)
+    #[must_use]
+    pub fn shows_exported_methods(self) -> bool {
+        self.0 >= 23
+    }
+
     /// The heap goal under a memory limit keeps 3 % of headroom, at least 1 MiB, instead of 1 MiB.
     /// <https://github.com/golang/go/blob/go1.21.0/src/runtime/mgcpacer.go#L68>
     #[must_use]

@@ -13,6 +13,8 @@ use super::{
     latency,
     memory::Memory,
     runtime_facts::RuntimeFacts,
+    stack::{Code, Step, Walker},
+    stack_scan::{Seen, StackBuffer, StackScan},
     system_goroutine::Start,
     time_histogram::TimeHistogram,
     validate,
@@ -216,13 +218,13 @@ impl<M: Memory> RuntimeReader<M> {
         visit: &mut dyn FnMut(&Goroutine),
     ) -> Result<Option<ScanReport>, ReadError> {
         let end = scan.next.saturating_add(STEP).min(scan.report.records);
-        let reasons = self.wait_reasons.as_ref().ok();
+        let finalizer_wait = self.reason_number("finalizer wait");
         let starts = &mut self.starts;
         let mut start = |at| starts.of(at).unwrap_or(Start::User);
         let mut decoder = Decoder {
             layout: &self.facts.layout.g,
             wait_reasons: self.facts.layout.wait_reasons,
-            finalizer_wait: reasons.and_then(|reasons| reasons.number("finalizer wait")),
+            finalizer_wait,
             start: &mut start,
         };
         let step = goroutine_table::scan(
@@ -241,6 +243,56 @@ impl<M: Memory> RuntimeReader<M> {
         self.extra_seen = scan.report.extra;
         self.extra_until = scan.report.records;
         Ok(Some(scan.report))
+    }
+
+    /// The target's number of a wait reason.
+    fn reason_number(&self, name: &str) -> Option<u8> {
+        self.wait_reasons.as_ref().ok()?.number(name)
+    }
+
+    /// Shows `visit` every goroutine with the calls on its stack, the innermost first.
+    ///
+    /// # Errors
+    /// As [`RuntimeReader::scan`].
+    pub fn stacks(
+        &mut self,
+        code: &mut dyn Code,
+        visit: &mut dyn FnMut(&Seen, &[Step]),
+    ) -> Result<ScanReport, ReadError> {
+        let finalizer_wait = self.reason_number("finalizer wait");
+        let coroutine = self.reason_number("coroutine");
+        let mut walker = Walker::new(self.facts.arch);
+        let mut buffer = StackBuffer::default();
+        let mut scanned = ScanBuffer::default();
+        let mut records = Vec::new();
+        let mut scan = self.begin_scan()?;
+        loop {
+            records.clear();
+            let done = self.go_on(&mut scan, &mut scanned, &mut |goroutine| {
+                records.push(goroutine.record);
+            })?;
+            let starts = &mut self.starts;
+            let mut start = |at| starts.of(at).unwrap_or(Start::User);
+            let layout = &self.facts.layout;
+            let mut stacks = StackScan {
+                memory: &self.memory,
+                decoder: Decoder {
+                    layout: &layout.g,
+                    wait_reasons: layout.wait_reasons,
+                    finalizer_wait,
+                    start: &mut start,
+                },
+                thread: &layout.m,
+                coroutine,
+                walker: &mut walker,
+                code: &mut *code,
+                visit: &mut *visit,
+            };
+            stacks.take(&records, &mut buffer)?;
+            if let Some(report) = done {
+                return Ok(report);
+            }
+        }
     }
 
     /// How long goroutines that could run waited until they did, since the process started.

@@ -1,6 +1,7 @@
 //! What is shown on a terminal.
 
-pub mod escape;
 pub mod paint;
 pub mod table;
 pub mod top;
+
+pub use crate::model::escape;

@@ -53,6 +53,7 @@ pub struct G {
     pub gopc: u32,
     pub startpc: u32,
     pub running_cleanups: Option<u32>,
+    pub lockedm: u32,
 }
 
 /// Offsets in `runtime.m`.
@@ -234,6 +235,7 @@ impl G {
             gopc: g.at("gopc", 8)?,
             startpc: g.at("startpc", 8)?,
             running_cleanups: g.maybe("runningCleanups", 1)?,
+            lockedm: g.at("lockedm", 8)?,
         })
     }
 }

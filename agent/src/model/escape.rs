@@ -45,7 +45,8 @@ pub fn escape_json(json: &str) -> String {
     shown
 }
 
-fn is_unsafe(c: char) -> bool {
+/// Whether a terminal, or a reader, could be deceived by it.
+pub fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(
             c,

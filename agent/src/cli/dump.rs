@@ -1,0 +1,74 @@
+//! `goroscope dump`
+
+mod args;
+mod only;
+mod output;
+mod summary;
+
+use std::{
+    io::{self, BufWriter, IsTerminal as _, Write as _},
+    process::ExitCode,
+    sync::Arc,
+};
+
+pub(super) use self::args::DumpArgs;
+use self::{only::Only, summary::summary};
+use super::{failure::Failure, target::Target};
+use crate::{
+    discover::{identity::Pid, proc_fs::ProcFs},
+    dumps,
+    model::dump::Dump,
+    read::{MemoryError, ReadError, RuntimeFacts},
+    run::dumping::{DumpError, Dumper},
+};
+
+pub(super) fn run(args: &DumpArgs) -> anyhow::Result<ExitCode> {
+    let only = Only::new(&args.only)?;
+    let for_people = args.format.is_for_people() || args.summary || args.output.is_some();
+    if !for_people && io::stdout().is_terminal() {
+        let failure = Failure::usage(format!("the form {} is nothing for a terminal", args.format));
+        return Err(failure.hint("name a file with --output FILE, or send it on with |").into());
+    }
+    let file = args.output.as_deref().map(output::Output::create).transpose()?;
+    let dump = take(Pid(args.pid.0), &only, args.only.limit)?;
+    if args.summary {
+        io::stdout().lock().write_all(summary(&dump).as_bytes())?;
+    } else if let Some(mut file) = file {
+        file.write(|out| dumps::write(args.format, &dump, out))?;
+        // Where there is no stderr there is nobody to tell.
+        let _ = io::stderr().lock().write_all(summary(&dump).as_bytes());
+    } else {
+        let mut out = BufWriter::new(io::stdout().lock());
+        dumps::write(args.format, &dump, &mut out)?;
+        out.flush()?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn take(pid: Pid, only: &Only, limit: Option<usize>) -> Result<Dump, Failure> {
+    let procfs = ProcFs::new("/proc");
+    let Target { id, exe, binary } = Target::find(&procfs, pid)?;
+    let facts = RuntimeFacts::of(&binary).map(Arc::new);
+    let facts = facts.map_err(|error| failed(&DumpError::Read { id, error }))?;
+    let dump = Dumper::open(&procfs, id, exe, &binary, &facts)
+        .and_then(|mut dumper| dumper.dump(&|goroutine| only.admits(goroutine)));
+    let mut dump = dump.map_err(|error| failed(&error))?;
+    dump.goroutines.truncate(limit.unwrap_or(usize::MAX));
+    Ok(dump)
+}
+
+fn failed(error: &DumpError) -> Failure {
+    let failure = Failure::new(error.to_string());
+    match error {
+        DumpError::Discover(error) => super::target::refused(error),
+        DumpError::Read { error: ReadError::Memory(MemoryError::NotPermitted), .. } => {
+            failure.hint("run as root; `goroscope doctor` tells what is missing")
+        }
+        DumpError::Read { error, .. } if error.is_transient() => {
+            failure.hint("it is worth another try in a moment")
+        }
+        DumpError::Read { .. } => failure.hint("`goroscope ps` tells how well it can be watched"),
+        DumpError::Ended(_) => failure.hint("`goroscope ps` lists the Go processes in sight"),
+        DumpError::TooMany(_) => failure.hint("ask for fewer, by --state, --reason or --site"),
+    }
+}

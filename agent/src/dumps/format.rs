@@ -1,0 +1,74 @@
+//! The forms that a dump can be written in.
+
+use std::{fmt, str::FromStr};
+
+/// A form of a dump.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// As Go's own: `runtime.Stack`, and `/debug/pprof/goroutine?debug=2`.
+    Text,
+    /// For programs; has everything that is known.
+    Json,
+}
+
+impl Format {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Text, Self::Json];
+
+    /// Its name on the command line and in a URL.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+
+    /// What HTTP calls it.
+    #[must_use]
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Text => "text/plain; charset=utf-8",
+            Self::Json => "application/json",
+        }
+    }
+
+    /// Whether it may be shown on a terminal.
+    #[must_use]
+    pub fn is_for_people(self) -> bool {
+        matches!(self, Self::Text | Self::Json)
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Format {
+    type Err = UnknownFormat;
+
+    fn from_str(name: &str) -> Result<Self, UnknownFormat> {
+        Self::ALL.into_iter().find(|format| format.as_str() == name).ok_or(UnknownFormat)
+    }
+}
+
+/// No form has that name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("one of {} is needed", Format::ALL.map(Format::as_str).join(", "))]
+pub struct UnknownFormat;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        for format in Format::ALL {
+            assert_eq!(format.as_str().parse(), Ok(format));
+        }
+        let error = "xml".parse::<Format>().unwrap_err().to_string();
+        assert!(error.contains("text, json"), "{error}");
+    }
+}

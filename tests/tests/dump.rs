@@ -1,0 +1,153 @@
+//! A dump taken from outside is the one that the program takes of itself, frame by frame: each
+//! release of Go × each way of building that lays the program out in another way.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+    sync::Arc,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use goroscope_tests::{
+    fixture::{self, Mode},
+    requires, skip,
+    speaker::Speaker,
+    stacked::{self, Stacked},
+    table::Table,
+    toolchain::{Go, WITH_DEBIAN},
+};
+use libtest_mimic::{Arguments, Failed, Trial};
+use serde::Deserialize;
+
+/// The program tells when something in it moved after all; so often it may try again.
+const ATTEMPTS: usize = 40;
+/// Goroutines beside those that differ, in one more row.
+const MANY: &str = "100000";
+/// The goroutine that dumps: its own dump says that it runs, and what.
+const MAIN: u64 = 1;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let mut rows = Mode::LAID_OUT.map(|mode| mode.to_string()).to_vec();
+    rows.push(MANY.to_owned());
+    let table = Arc::new(Table::new("dumps", rows, &WITH_DEBIAN));
+    let mut trials = Vec::new();
+    for version in WITH_DEBIAN {
+        let modes = Mode::LAID_OUT.map(|mode| (mode, "0", mode.to_string()));
+        for (mode, more, row) in modes.into_iter().chain([(Mode::Normal, MANY, MANY.to_owned())]) {
+            let name = format!("dump::go{version}::{row}");
+            let table = Arc::clone(&table);
+            trials.push(Trial::test(name.clone(), move || {
+                test(&name, version, mode, more, &row, &table)
+            }));
+        }
+    }
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    table.show();
+    conclusion.exit_code()
+}
+
+fn test(
+    name: &str,
+    version: &'static str,
+    mode: Mode,
+    more: &str,
+    row: &str,
+    table: &Table,
+) -> Result<(), Failed> {
+    let needs = requires::root()
+        .and_then(|()| requires::go(version))
+        .and_then(|()| if mode.cgo() { requires::c_compiler() } else { Ok(()) });
+    if let Err(reason) = needs {
+        skip::note(name, &reason);
+        table.note(row, version, "skip");
+        return Ok(());
+    }
+    let result = Go::find(version).and_then(|go| check(&go, mode, more));
+    table.note(row, version, if result.is_ok() { "equal" } else { "DIFFERENT" });
+    result.map_err(|error| format!("{error:#}").into())
+}
+
+/// The running fixture.
+struct Program {
+    speaker: Speaker,
+    own: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+#[derive(Deserialize)]
+struct Report {
+    moved: bool,
+}
+
+fn check(go: &Go, mode: Mode, more: &str) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let own = folder.path().join("own");
+    let mut command = Command::new(fixture::build("stacks", go, mode)?);
+    let speaker = Speaker::spawn(command.arg(&own).arg(more).env("GOMAXPROCS", "1"))?;
+    let mut program = Program { speaker, own, _folder: folder };
+    for _ in 0..ATTEMPTS {
+        program.speaker.say("")?;
+        program.speaker.ready()?;
+        let result = compare(&program);
+        program.speaker.say("")?;
+        if !program.speaker.hear::<Report>()?.moved {
+            return result;
+        }
+    }
+    bail!("the program does not come to rest");
+}
+
+fn compare(program: &Program) -> Result<()> {
+    let pid = program.speaker.pid();
+    let own = stacked::parse(&fs::read_to_string(&program.own)?)?;
+    ensure!(own.len() > 50, "the program has {} goroutines", own.len());
+    let dump = stacked::dump(pid)?;
+    let mut differences = Vec::new();
+    for goroutine in dump.goroutines.iter().filter(|goroutine| !goroutine.system) {
+        let goid = goroutine.goid;
+        if goroutine.torn || goroutine.truncated {
+            differences.push(format!("goroutine {goid} is torn or truncated"));
+        }
+        let Some(told) = own.get(&goid) else {
+            differences.push(format!("goroutine {goid} is not in the program's dump"));
+            continue;
+        };
+        let ours = goroutine.stacked().shortened(told.elided);
+        if goid == MAIN {
+            let thread = goroutine.thread.context("it runs on no thread")?;
+            let is_its = Path::new(&format!("/proc/{pid}/task/{thread}")).exists();
+            ensure!(ours.state == "running" && is_its, "{goroutine:?}");
+        } else {
+            differ(goid, told, &ours, &mut differences);
+        }
+    }
+    let found = dump.goroutines.iter().filter(|goroutine| !goroutine.system).count();
+    ensure!(found == own.len(), "{found} goroutines, the program has {}", own.len());
+    // The text says the same.
+    let text = String::from_utf8(stacked::take(pid, &["--format", "text"])?)?;
+    let text = stacked::parse(&text).context("the text is not Go's")?;
+    for (goid, told) in own.iter().filter(|(goid, _)| **goid != MAIN) {
+        match text.get(goid) {
+            Some(ours) => {
+                differ(*goid, told, &ours.clone().shortened(told.elided), &mut differences);
+            }
+            None => differences.push(format!("goroutine {goid} is not in the text")),
+        }
+    }
+    differences.truncate(10);
+    ensure!(differences.is_empty(), "not equal:\n{}", differences.join("\n"));
+    Ok(())
+}
+
+fn differ(goid: u64, told: &Stacked, ours: &Stacked, differences: &mut Vec<String>) {
+    let mut told = told.clone();
+    // Text has an addition for goroutines in a bubble of package synctest that is no part of it.
+    if let Some(state) = told.state.strip_suffix(" (durable)") {
+        told.state = state.to_owned();
+    }
+    if told != *ours {
+        differences.push(format!("goroutine {goid}\n  the program: {told:#?}\n  ours: {ours:#?}"));
+    }
+}
