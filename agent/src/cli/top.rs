@@ -6,12 +6,13 @@ mod terminal;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
-use super::{agent::hint, failure::Failure, logging::Held, value::Output};
+use super::{agent::hint, failure::Failure, logging::Held, target::Target, value::Output};
 use crate::{
-    discover::identity::ProcessId,
+    discover::{identity::ProcessId, proc_fs::ProcFs},
     doctor::{self, Host},
     model::dump::Dump,
-    run::settings::AgentSettings,
+    read::RuntimeFacts,
+    run::{dumping::Dumper, settings::AgentSettings},
 };
 
 /// What `top` is told.
@@ -89,6 +90,17 @@ impl<E: Into<anyhow::Error>> From<E> for Ended {
     }
 }
 
+/// Reads the stacks from outside; nothing of it is kept from one time to the next.
 fn take_dump() -> TakeDump {
-    Arc::new(|id| Err(format!("not from here yet: `goroscope dump {}` has them", id.pid)))
+    Arc::new(|id| {
+        let procfs = ProcFs::new("/proc");
+        let found = Target::find(&procfs, id.pid).map_err(|failure| failure.to_string())?;
+        let ended = || format!("process {} has ended", id.pid);
+        let target = Some(found).filter(|found| found.id == id).ok_or_else(ended)?;
+        let facts = RuntimeFacts::of(&target.binary).map(Arc::new);
+        let facts = facts.map_err(|error| error.to_string())?;
+        let mut dumper = Dumper::open(&procfs, id, target.exe, &target.binary, &facts)
+            .map_err(|error| error.to_string())?;
+        dumper.dump(&|_| true).map_err(|error| error.to_string())
+    })
 }
