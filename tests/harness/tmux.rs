@@ -147,6 +147,15 @@ impl Tmux {
         self.run(&["capture-pane", "-p", "-e"])
     }
 
+    /// One of tmux's variables: `alternate_on`, `mouse_any_flag`, `pane_title`.
+    ///
+    /// # Errors
+    /// Where the terminal is gone.
+    pub fn variable(&self, name: &str) -> Result<String> {
+        let value = self.run(&["display-message", "-p", &format!("#{{{name}}}")])?;
+        Ok(value.trim_end().to_owned())
+    }
+
     /// Waits until the screen is as it should be, and gives it.
     ///
     /// # Errors

@@ -120,7 +120,7 @@ fn start(name: &str, work: impl FnOnce() + Send + 'static) -> anyhow::Result<()>
 
 /// Asks for a snapshot each interval, until it is told to end.
 fn ask(asker: &Asker, pace: &Pace, interval: Duration, sender: &Sender<Message>) {
-    let mut next = Instant::now();
+    let mut next = None;
     loop {
         let Some(snapshot) = asker.snapshot() else {
             let _unheard = sender.send(Message::Over);
@@ -129,9 +129,11 @@ fn ask(asker: &Asker, pace: &Pace, interval: Duration, sender: &Sender<Message>)
         if sender.send(Message::Snapshot(snapshot)).is_err() {
             return;
         }
+        let now = Instant::now();
         // Where the engine takes long the next one is not asked for at once.
-        next = (next + interval).max(Instant::now() + interval / 2);
-        if pace.wait_until(next) {
+        let then = (next.unwrap_or(now) + interval).max(now + interval / 2);
+        next = Some(then);
+        if pace.wait_until(then) {
             return;
         }
     }

@@ -41,6 +41,8 @@ pub(super) fn run(settings: &TopSettings, mut warnings: Vec<String>) -> Result<(
         };
         let picture = tracker.take(Arc::clone(&snapshot));
         if first {
+            // The beginning took the time it took.
+            next = Instant::now();
             warnings.extend(asker.limits().iter().cloned());
             warnings.iter().filter(|_| settings.output == Output::Table).for_each(|warning| {
                 tracing::warn!("{warning}");

@@ -111,6 +111,10 @@ pub const STACKS: &[Spec] = &[
     text(Column::Name, "STACK", 28, 0),
 ];
 
+/// Columns from this rank on are there only where the last one has so much more than it needs.
+const LUXURY: u8 = 7;
+const COMFORT: usize = 10;
+
 /// Blanks between columns.
 pub const GAP: usize = 1;
 
@@ -123,6 +127,9 @@ pub fn fit(specs: &[Spec], width: usize) -> Vec<(Spec, usize)> {
         let needed = kept.iter().map(|spec| spec.width).sum::<usize>().saturating_add(gaps);
         let expendable = kept.iter().map(|spec| spec.rank).max().filter(|rank| *rank > 0);
         match expendable {
+            Some(rank) if rank >= LUXURY && needed.saturating_add(COMFORT) > width => {
+                kept.retain(|spec| spec.rank != rank);
+            }
             Some(rank) if needed > width => kept.retain(|spec| spec.rank != rank),
             _ => {
                 let left = width.saturating_sub(needed);

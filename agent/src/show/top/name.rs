@@ -72,6 +72,24 @@ fn joined(creator: &str, place: &str, start: &str) -> String {
     format!("{creator}{gap}{place}{start}")
 }
 
+/// Lines of at most so many columns.
+#[must_use]
+pub fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let word = shorten(word, width);
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(&word),
+            Some(line) if line.width() + 1 + word.width() <= width => {
+                line.push(' ');
+                line.push_str(&word);
+            }
+            _ => lines.push(word),
+        }
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,5 +133,12 @@ mod tests {
         }
         let unknown = SiteName { created_by: "f".to_owned(), ..SiteName::default() };
         assert_eq!(site(&unknown, 20), "f → ");
+    }
+
+    #[test]
+    fn lines_fit() {
+        assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrapped("", 7), [""]);
+        assert_eq!(wrapped("abcdefghij", 7), ["ab…ghij"]);
     }
 }

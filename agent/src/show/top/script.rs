@@ -158,11 +158,11 @@ pub fn table(picture: &Picture, width: Option<usize>) -> String {
 fn sentence(process: &Process, leak: &Leak) -> String {
     let site = name::site(&leak.site, usize::MAX);
     format!(
-        "{} in {}: {site}: {}, {}/min, {}\n",
+        "{} in {}: {site}: {}, {:+.0}/min, {}\n",
         leak.verdict.as_str(),
         process.id.pid,
         units::several(leak.goroutines, "goroutine"),
-        units::growth(leak.per_minute.round()).trim_end_matches(".0"),
+        leak.per_minute,
         name::harmless(&leak.wait_reason)
     )
 }

@@ -25,7 +25,8 @@ pub(super) fn head(state: &State, theme: &Theme, area: Rect, buffer: &mut Buffer
     let (Some(first), Some(second)) = (rows.next(), rows.next()) else { return };
     let clock = state.picture().map(|picture| {
         let every = picture.seconds.filter(|_| first.width >= WIDE);
-        let every = every.map(|seconds| format!("{} · ", units::seconds(seconds)));
+        let every =
+            every.map(|seconds| format!("{} · ", units::seconds((seconds * 10.0).round() / 10.0)));
         format!("{}{}", every.unwrap_or_default(), theme.clock(picture.snapshot.taken_at))
     });
     let clock = clock.unwrap_or_default();

@@ -130,7 +130,9 @@ fn process_lines(
 fn gc_and_heap(process: &Process, width: usize) -> Vec<Span<'static>> {
     let runtime = process.runtime.as_ref();
     let procs = runtime.map(|runtime| format!("GOMAXPROCS {}", runtime.counts.gomaxprocs));
+    // There is none before the first collection.
     let heap = runtime.and_then(|runtime| runtime.heap_goal.as_ref());
+    let heap = heap.filter(|heap| heap.live_bytes > 0);
     let heap = heap.map(|heap| format!("heap {}", units::bytes(heap.live_bytes)));
     let text = [heap, procs].into_iter().flatten().collect::<Vec<_>>().join(", ");
     vec![Span::raw(name::shorten(&text, width))]
@@ -175,29 +177,37 @@ fn beside(left: Vec<Span<'static>>, right: Vec<Span<'static>>) -> Line<'static> 
     Line::from(left.into_iter().chain([Span::raw("  ")]).chain(right).collect::<Vec<_>>())
 }
 
-/// The largest leak of a process, or that of a site.
-fn leak_lines(leak: &Leak, of: usize, width: usize, theme: &Theme) -> Vec<Line<'static>> {
-    let style = match leak.verdict {
-        Verdict::Confirmed => theme.bad(),
-        Verdict::Suspected => theme.doubtful(),
-    };
-    let since = theme.clock(leak.since);
-    let held = units::several(leak.goroutines, "goroutine");
-    let pace = units::growth(leak.per_minute.round());
-    let pace = pace.trim_end_matches(".0");
-    let facts = format!(
-        "{held}, {pace}/min since {since}, {} of stacks, {}",
-        units::bytes(leak.stack_bytes),
-        name::harmless(&leak.wait_reason)
-    );
+/// The largest leak of a process: where, and how large.
+fn leak_lines(leak: &Leak, of: usize, width: usize, theme: &Theme) -> [Line<'static>; 2] {
     let more = match of {
         0 | 1 => String::new(),
         more => format!(" (and {} more)", more.saturating_sub(1)),
     };
-    let label = format!("{:LABEL$}", leak.verdict.as_str());
     let room = width.saturating_sub(LABEL).saturating_sub(1).saturating_sub(more.width());
     let site = format!("{}{more}", name::site(&leak.site, room));
-    vec![labelled(label, style, &site), Line::raw(format!("{:LABEL$} {facts}", ""))]
+    let label = format!("{:LABEL$}", leak.verdict.as_str());
+    [
+        labelled(label, weight(leak.verdict, theme), &site),
+        Line::raw(format!("{:LABEL$} {}", "", leak_facts(leak, theme))),
+    ]
+}
+
+fn weight(verdict: Verdict, theme: &Theme) -> Style {
+    match verdict {
+        Verdict::Confirmed => theme.bad(),
+        Verdict::Suspected => theme.doubtful(),
+    }
+}
+
+fn leak_facts(leak: &Leak, theme: &Theme) -> String {
+    format!(
+        "{}, {:+.0}/min since {}, {} of stacks, {}",
+        units::several(leak.goroutines, "goroutine"),
+        leak.per_minute,
+        theme.clock(leak.since),
+        units::bytes(leak.stack_bytes),
+        name::harmless(&leak.wait_reason)
+    )
 }
 
 fn labelled(label: String, style: Style, text: &str) -> Line<'static> {
@@ -234,13 +244,11 @@ fn site_lines(
     );
     lines.push(Line::from(with_curve("live", &live, &figures.live, Base::Least, width, theme)));
     if let Some(leak) = leak_of(process, site) {
-        lines.extend(leak_lines(leak, 1, width, theme));
-        // The site stands in the title; the evidence is what counts here.
-        lines.remove(1);
-        let words: Vec<&str> = leak.evidence.iter().map(|evidence| &*evidence.words).collect();
-        let style = if leak.verdict == Verdict::Confirmed { theme.bad() } else { theme.doubtful() };
         let label = format!("{:LABEL$}", leak.verdict.as_str());
-        lines.push(labelled(label, style, &name::harmless(&words.join("; "))));
+        lines.push(labelled(label, weight(leak.verdict, theme), &leak_facts(leak, theme)));
+        let words: Vec<&str> = leak.evidence.iter().map(|evidence| &*evidence.words).collect();
+        let words = name::wrapped(&name::harmless(&words.join("; ")), room);
+        lines.extend(words.iter().map(|words| plain("", words)));
     }
     if !held.doing.is_empty() {
         const MOST: usize = 4;

@@ -1,14 +1,12 @@
 //! The help: keys, columns, and what does not work here.
 
+use super::{frames::scrolled, theme::Theme};
+use crate::show::top::{hits::Hits, name, state::State};
 use ratatui::{
     buffer::Buffer,
     layout::Rect,
     text::{Line, Span},
 };
-use unicode_width::UnicodeWidthStr as _;
-
-use super::{frames::scrolled, theme::Theme};
-use crate::show::top::{hits::Hits, name, state::State};
 
 /// Columns of keys and names.
 const LABEL: usize = 16;
@@ -60,7 +58,7 @@ pub(super) fn draw(state: &State, theme: &Theme, area: Rect, buffer: &mut Buffer
     if !state.limits.is_empty() {
         lines.push(Line::styled("What does not work here", theme.strong()));
         for limit in &state.limits {
-            for part in wrapped(&name::harmless(limit), width) {
+            for part in name::wrapped(&name::harmless(limit), width) {
                 lines.push(Line::styled(part, theme.doubtful()));
             }
         }
@@ -70,7 +68,7 @@ pub(super) fn draw(state: &State, theme: &Theme, area: Rect, buffer: &mut Buffer
     for (title, entries) in [("Keys", KEYS), ("Columns", COLUMNS)] {
         lines.push(Line::styled(title, theme.strong()));
         for (label, words) in entries {
-            let parts = wrapped(words, width.saturating_sub(LABEL));
+            let parts = name::wrapped(words, width.saturating_sub(LABEL));
             for (number, part) in parts.into_iter().enumerate() {
                 let label = if number == 0 { label } else { "" };
                 let label = Span::styled(format!("{label:LABEL$}"), theme.strong());
@@ -80,35 +78,4 @@ pub(super) fn draw(state: &State, theme: &Theme, area: Rect, buffer: &mut Buffer
         lines.push(Line::default());
     }
     scrolled(&lines, state.scrolled, area, buffer)
-}
-
-/// Lines of at most so many columns.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        let word = name::shorten(word, width);
-        match lines.last_mut() {
-            Some(line) if line.is_empty() => line.push_str(&word),
-            Some(line) if line.width() + 1 + word.width() <= width => {
-                line.push(' ');
-                line.push_str(&word);
-            }
-            _ => lines.push(word),
-        }
-    }
-    lines
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_fit() {
-        assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
-        assert_eq!(wrapped("", 7), [""]);
-        for line in wrapped(COLUMNS[4].1, 30) {
-            assert!(line.width() <= 30, "{line}");
-        }
-    }
 }

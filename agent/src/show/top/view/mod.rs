@@ -70,6 +70,9 @@ fn content(frame: &mut Frame<'_>, state: &State, theme: &Theme, area: Rect) -> H
     }
     let details = match state.level {
         Level::Stacks(..) => area.height / 2,
+        Level::Sites(_) => {
+            DETAILS.saturating_add(3).saturating_add(area.height.saturating_sub(30) / 4)
+        }
         _ => DETAILS.saturating_add(area.height.saturating_sub(30) / 4),
     };
     let details = if area.height >= LEAST_LIST + DETAILS { details } else { 0 };
