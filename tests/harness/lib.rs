@@ -27,6 +27,7 @@ pub mod server;
 pub mod fake;
 pub mod authority;
 pub mod user;
+pub mod tmux;
 pub mod poll;
 pub mod table;
 pub mod bpf;
