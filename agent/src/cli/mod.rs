@@ -14,6 +14,7 @@ mod logging;
 mod agent;
 mod ps;
 mod check;
+mod trace;
 mod doctor;
 mod generate;
 
@@ -53,6 +54,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             settings::output(&args.output, &config),
         ),
         Command::Check(args) => check::run(&settings::check(&args, &config)?),
+        Command::Trace(args) => trace::run(&settings::trace(&args)),
         Command::Doctor(args) => doctor::run(settings::output(&args, &config)),
         Command::Completions { shell } => {
             generate::completions(shell)?;

@@ -13,6 +13,7 @@ pub mod runtime;
 pub mod site;
 pub mod snapshot;
 pub mod top;
+pub mod trace;
 pub mod watch;
 
 #[cfg(test)]
