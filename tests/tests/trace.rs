@@ -15,7 +15,7 @@ use goroscope_tests::{
     affinity::Pinned,
     fixture::{self, Mode},
     perfetto::Document,
-    proc,
+    poll, proc,
     process::Guard,
     requires, skip_unless,
     speaker::Speaker,
@@ -219,6 +219,58 @@ fn events_that_are_lost_are_counted_and_shown() -> Result<()> {
     document.is_valid()?;
     ensure!(document.lost() > 0, "nothing was lost");
     target.guard().signal(rustix::process::Signal::KILL)?;
+    Ok(())
+}
+
+/// What `/proc/PID/status` says of a thread's ids, from the host's namespace to its own.
+fn ids(status: &Path) -> Result<Vec<u32>> {
+    let text = fs::read_to_string(status)?;
+    let line = text.lines().find_map(|line| line.strip_prefix("NSpid:")).context("no NSpid")?;
+    line.split_whitespace().map(|id| id.parse().context("an id")).collect()
+}
+
+#[test]
+fn in_a_pid_namespace_of_its_own() -> Result<()> {
+    const NAME: &str = "in_a_pid_namespace_of_its_own";
+    skip_unless!(NAME, requires::kernel());
+    skip_unless!(NAME, requires::command("unshare"));
+    skip_unless!(NAME, requires::command("nsenter"));
+    let child = |pid: u32| -> Result<u32> {
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
+        children.split_whitespace().next().context("it has no child")?.parse().context("a pid")
+    };
+    let mut holder = Command::new("unshare");
+    holder.args(["--pid", "--fork", "--mount-proc", "--kill-child", "--", "sleep", "600"]);
+    let holder = Guard::start(&mut holder)?;
+    let first = poll::until("the namespace is there", Duration::from_secs(10), || {
+        Ok(child(holder.pid()).ok())
+    })?;
+    let enter = |program: &Path| {
+        let mut command = Command::new("nsenter");
+        command.args(["--target", &first.to_string(), "--pid", "--mount", "--"]).arg(program);
+        command
+    };
+    let target = Speaker::start_command(enter(&program(NEWEST)?).arg("burn"))?;
+    let outside = child(target.pid())?;
+    let status = |thread: u32| format!("/proc/{outside}/task/{thread}/status");
+    let inside = *ids(status(outside).as_ref())?.last().context("no id")?;
+    ensure!(inside != outside, "the namespace is the host's");
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("trace.json");
+    let mut command = enter(&workspace::goroscope()?);
+    let output =
+        command.args(["trace", &inside.to_string(), "-d", "1s", "-o"]).arg(&path).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let document = Document::read(&path)?;
+    document.is_valid()?;
+    ensure!(document.goroutines_named("main.main.func1") == 1, "{:?}", document.tracks);
+    let mut threads = Vec::new();
+    for thread in proc::threads(outside)? {
+        threads.push(format!("thread {}", ids(status(thread).as_ref())?.last().context("no id")?));
+    }
+    for track in document.tracks.iter().filter(|track| track.group == "threads") {
+        ensure!(threads.contains(&track.name), "{} is none of {threads:?}", track.name);
+    }
     Ok(())
 }
 

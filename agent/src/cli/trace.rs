@@ -63,7 +63,9 @@ pub(super) fn run(settings: &TraceSettings) -> anyhow::Result<ExitCode> {
     if ended != Ended::Gone {
         names.look_again(&mut target);
     }
-    let cost = cost::Cost::new(&records, losses, hit, run_times, window);
+    let mut cost = cost::Cost::new(&records, losses, hit, run_times, window);
+    // What stands for it on arm64 is not emulated either.
+    cost.at_least = cfg!(target_arch = "x86_64") && !target.point.emulated;
     let trace = Trace::new(records, window);
     names.learn(&target, trace.goroutines.iter().map(|track| track.startpc));
     let totals = trace.totals();

@@ -42,6 +42,8 @@ pub struct Tracer {
     tasks: Tasks,
     /// While it is open, the kernel measures; `None` where it does not.
     stats: Option<OwnedFd>,
+    /// What it had measured before: others may have it measure, too.
+    measured: RunTimes,
 }
 
 impl Tracer {
@@ -60,7 +62,8 @@ impl Tracer {
         let losses = map(TRACE_LOSSES)?.try_into().map_err(|_| missing(TRACE_LOSSES))?;
         let tasks = Tasks::new(&mut ebpf, &btf, translated)?;
         let before = TraceLosses::default();
-        Ok(Self { ebpf, btf, ring, traced, losses, before, tasks, stats: None })
+        let measured = RunTimes::default();
+        Ok(Self { ebpf, btf, ring, traced, losses, before, tasks, stats: None, measured })
     }
 
     /// Seconds that a hit of the uprobe costs, measured on ourselves; before anything is attached.
@@ -97,6 +100,7 @@ impl Tracer {
         self.stats = enable_stats(Stats::RunTime).ok();
         trace_wakeup::attach(&mut self.ebpf, &self.btf)?;
         trace_switch::attach(&mut self.ebpf, &self.btf)?;
+        self.measured = self.all_run_times().unwrap_or_default();
         self.attach_uprobe(path, offset, scope)
     }
 
@@ -157,9 +161,20 @@ impl Tracer {
         self.losses.get(&0, 0).map_err(ProbeError::map(TRACE_LOSSES))
     }
 
-    /// What the programs cost so far; `None` where the kernel does not measure it.
+    /// What the programs cost since they were attached; `None` where the kernel does not measure it.
     #[must_use]
     pub fn run_times(&self) -> Option<RunTimes> {
+        let now = self.all_run_times()?;
+        let since = |now: (u64, Duration), before: (u64, Duration)| {
+            (now.0.saturating_sub(before.0), now.1.saturating_sub(before.1))
+        };
+        Some(RunTimes {
+            uprobe: since(now.uprobe, self.measured.uprobe),
+            tracepoints: since(now.tracepoints, self.measured.tracepoints),
+        })
+    }
+
+    fn all_run_times(&self) -> Option<RunTimes> {
         self.stats.as_ref()?;
         let of = |name: &str| -> Option<(u64, Duration)> {
             let info: ProgramInfo = self.ebpf.program(name)?.info().ok()?;

@@ -16,6 +16,9 @@ pub(super) struct Cost {
     pub(super) hits: u64,
     /// Seconds of one, as measured on ourselves before.
     pub(super) hit: f64,
+    /// It may be more: the instruction is not one that the kernel emulates, as that is on which the
+    /// cost was measured.
+    pub(super) at_least: bool,
     /// What all hits cost, as a share of the time that it took, of one core.
     pub(super) share: f64,
     /// What the kernel measured of the programs, where it does.
@@ -37,7 +40,7 @@ impl Cost {
         // counts.
         let hits = run_times.map_or(sent, |times| times.uprobe.0.max(sent));
         let lasted = Duration::from_nanos(window.length()).as_secs_f64();
-        let mut cost = Self { hits, hit, share: 0.0, run_times };
+        let mut cost = Self { hits, hit, at_least: false, share: 0.0, run_times };
         cost.share = if lasted > 0.0 { cost.seconds() / lasted } else { 0.0 };
         cost
     }

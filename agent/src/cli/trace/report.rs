@@ -216,7 +216,8 @@ fn tail(text: &mut String, report: &Report<'_>) -> std::fmt::Result {
     let micros = cost.hit * 1e6;
     writeln!(
         text,
-        "What the trace cost the process: about {}, {:.2} % of a core ({} hits of {micros:.2} µs).",
+        "What the trace cost the process: {} {}, {:.2} % of a core ({} hits of {micros:.2} µs).",
+        if cost.at_least { "at least" } else { "about" },
         seconds(cost.seconds()),
         cost.share * 100.0,
         cost.hits,
