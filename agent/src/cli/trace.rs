@@ -108,3 +108,6 @@ fn refused(error: &ProbeError) -> Failure {
     };
     Failure::new(format!("cannot trace: {error}")).hint(hint)
 }
+
+#[cfg(test)]
+mod tests;
