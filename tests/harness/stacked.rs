@@ -191,7 +191,10 @@ mod tests {
         let expected = Stacked {
             state: "chan receive".to_owned(),
             locked: true,
-            calls: vec![call("panic", "/src/a b/panic.go:5"), call("main.f[...]", "/src/main.go:6")],
+            calls: vec![
+                call("panic", "/src/a b/panic.go:5"),
+                call("main.f[...]", "/src/main.go:6"),
+            ],
             elided: Some((7, 1)),
             created_by: None,
         };
@@ -204,7 +207,8 @@ mod tests {
     #[test]
     fn a_whole_stack_is_shortened_alike() {
         let call = |number: usize| (format!("f{number}"), String::new());
-        let whole = Stacked { calls: (0..9).map(call).collect(), ..parse(DUMP).unwrap()[&7].clone() };
+        let whole =
+            Stacked { calls: (0..9).map(call).collect(), ..parse(DUMP).unwrap()[&7].clone() };
         let short = whole.shortened(Some((7, 1)));
         assert_eq!(short.calls, [call(0), call(8)]);
     }

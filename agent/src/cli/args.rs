@@ -468,7 +468,8 @@ mod tests {
     #[test]
     fn every_option_has_a_variable_of_its_name() {
         for command in Cli::command().get_subcommands() {
-            if !matches!(command.get_name(), "agent" | "ps" | "top" | "check" | "trace" | "doctor") {
+            if !matches!(command.get_name(), "agent" | "ps" | "top" | "check" | "trace" | "doctor")
+            {
                 continue;
             }
             for argument in command

@@ -6,7 +6,6 @@ mod target;
 mod record;
 mod names;
 mod cost;
-mod output;
 mod chrome;
 mod report;
 
@@ -20,12 +19,11 @@ use std::{
 pub(super) use self::args::{TRACE_HELP, TraceArgs};
 use self::{
     names::Names,
-    output::OutFile,
     record::{Ended, Recording},
     report::Report,
     target::Target,
 };
-use super::failure::Failure;
+use super::{dump::Output, failure::Failure};
 use crate::{
     discover::{identity::Pid, proc_fs::ProcFs},
     model::trace::{Trace, advise},
@@ -52,7 +50,7 @@ pub(super) fn run(settings: &TraceSettings) -> anyhow::Result<ExitCode> {
     let procfs = ProcFs::new("/proc");
     let mut target = Target::open(&procfs, settings.pid)?;
     // A name that cannot be written to is said before the time is spent, not afterwards.
-    let file = settings.output.as_deref().map(OutFile::create).transpose()?;
+    let file = settings.output.as_deref().map(Output::create).transpose()?;
     let mut tracer =
         Tracer::load(target.layout(), settings.ring_bytes).map_err(|error| refused(&error))?;
     let hit = tracer.calibrate().map_err(|error| refused(&error))?;
@@ -85,7 +83,7 @@ pub(super) fn run(settings: &TraceSettings) -> anyhow::Result<ExitCode> {
         top: settings.top,
         output: settings.output.as_deref(),
     };
-    if let Some(file) = file {
+    if let Some(mut file) = file {
         file.write(|out| chrome::write(out, &report))?;
     }
     let text = report::text(&report, terminal_width(&io::stdout()));
@@ -108,3 +106,6 @@ fn refused(error: &ProbeError) -> Failure {
     };
     Failure::new(format!("cannot trace: {error}")).hint(hint)
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,7 +39,7 @@ pub(in crate::cli) struct TraceArgs {
     /// and counted [default: 16]
     #[arg(long, value_name = "MIB", env = "GOROSCOPE_BUFFER_MIB", hide_env_values = true)]
     pub(in crate::cli) buffer_mib: Option<Within<1, 1024>>,
-    /// End when so many events have come; a million takes 56 MB of memory, and about 150 MB as a
+    /// End when so many events have come; a million takes 56 MB of memory, and some 100 MB as a
     /// file [default: 2000000]
     #[arg(long, value_name = "N", env = "GOROSCOPE_MAX_EVENTS", hide_env_values = true)]
     pub(in crate::cli) max_events: Option<Within<1, 100_000_000>>,

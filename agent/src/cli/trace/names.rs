@@ -77,3 +77,13 @@ impl Names {
         }
     }
 }
+
+#[cfg(test)]
+impl Names {
+    /// Names at hand.
+    pub(super) fn literal(functions: &[(u64, &str)], reasons: &[(u8, &str)]) -> Self {
+        let functions = functions.iter().map(|(at, name)| (*at, escape(name, NAME_LIMIT)));
+        let reasons = reasons.iter().map(|(number, name)| (*number, (*name).to_owned()));
+        Self { starts: HashMap::new(), functions: functions.collect(), reasons: reasons.collect() }
+    }
+}

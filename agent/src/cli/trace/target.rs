@@ -11,14 +11,14 @@ use std::{
 use goroscope_ebpf_probes::trace::TraceLayout;
 use rustix::thread::{CpuSet, sched_getaffinity};
 
-use super::super::failure::Failure;
+use super::super::{failure::Failure, target};
 use crate::{
     discover::{
         error::DiscoverError,
         identity::{Pid, ProcessId},
         proc_fs::ProcFs,
     },
-    inspect::{Binary, InspectError, ProbePoint, address::LoadBias, inspect},
+    inspect::{Binary, ProbePoint, address::LoadBias, inspect},
     model::trace::Host,
     probe::Scope,
     read::{ReadError, RuntimeFacts, RuntimeReader, process_memory::ProcessMemory},
@@ -45,17 +45,16 @@ pub(super) struct Target {
 
 impl Target {
     pub(super) fn open(procfs: &ProcFs, pid: Pid) -> Result<Self, Failure> {
-        let no_process = |error: DiscoverError| not_looked_at(&error);
+        let no_process = |error: DiscoverError| target::refused(&error);
         let id = procfs.identity(pid).map_err(no_process)?;
         let leader = procfs.status(pid).map_err(no_process)?.leader;
         if leader != pid {
-            return Err(not_looked_at(&DiscoverError::Thread { pid, leader }));
+            return Err(target::refused(&DiscoverError::Thread { pid, leader }));
         }
         let file = procfs.open_exe(pid).map_err(no_process)?;
         let link = procfs.exe_link(pid).map_err(no_process)?;
-        let binary = inspect(file).map_err(|error| {
-            not_inspected(&format!("process {pid} ({})", link.path.display()), &error)
-        })?;
+        let binary = inspect(file);
+        let binary = binary.map_err(|error| target::not_inspected(pid, &link.path, &error))?;
         let binary = Arc::new(binary);
         let cannot = |error: &dyn std::fmt::Display| {
             Failure::new(format!("cannot trace process {pid}: {error}"))
@@ -130,27 +129,5 @@ fn open(
             Err(error) if error.is_transient() && Instant::now() < deadline => thread::sleep(PAUSE),
             opened => return opened,
         }
-    }
-}
-
-fn not_looked_at(error: &DiscoverError) -> Failure {
-    Failure::new(error.to_string()).hint(match error {
-        DiscoverError::NotPermitted { .. } => {
-            "run as root, or with CAP_SYS_PTRACE; `goroscope doctor` tells what is missing"
-        }
-        DiscoverError::KernelThread { .. } => "the kernel's own threads run no Go",
-        DiscoverError::Thread { .. } => "give the id of the process",
-        _ => "`goroscope ps` lists the Go processes in sight",
-    })
-}
-
-fn not_inspected(who: &str, error: &InspectError) -> Failure {
-    match error {
-        InspectError::NotGo | InspectError::NotElf => {
-            Failure::new(format!("{who} is not a Go program"))
-                .hint("`goroscope ps` lists the Go processes in sight")
-        }
-        _ => Failure::new(format!("cannot look into {who}: {error}"))
-            .hint("the file is damaged, or not made by Go's own linker"),
     }
 }
