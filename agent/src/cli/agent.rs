@@ -49,7 +49,7 @@ pub(super) fn run(settings: &AgentSettings) -> anyhow::Result<ExitCode> {
 }
 
 /// What to do where some processes are out of reach.
-fn hint(report: &Report) -> Option<&'static str> {
+pub(super) fn hint(report: &Report) -> Option<&'static str> {
     if report.memory != Memory::All {
         return Some(
             "processes of other users are only for root, and those with CAP_SYS_PTRACE; \

@@ -14,6 +14,7 @@ mod target;
 
 mod agent;
 mod ps;
+mod top;
 mod check;
 mod dump;
 mod diff;
@@ -43,9 +44,13 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let config = cli.global.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
     let log = settings::log(&cli.global, &config);
-    let usual = if matches!(cli.command, Command::Agent(_)) { Usual::Info } else { Usual::Warn };
+    let usual = match &cli.command {
+        Command::Agent(_) => Usual::Info,
+        Command::Top(_) => Usual::Shown,
+        _ => Usual::Warn,
+    };
     let level = logging::level(log.verbosity, usual);
-    logging::start(log, level);
+    let held = logging::start(log, level, usual);
     match cli.command {
         Command::Agent(args) => {
             let diagnostics = level >= tracing::level_filters::LevelFilter::TRACE;
@@ -55,6 +60,13 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             &settings::selection(&args.selection, &config)?,
             settings::output(&args.output, &config),
         ),
+        Command::Top(args) => {
+            let settings = settings::top(&args, &config)?;
+            if settings.is_live() {
+                held.hold();
+            }
+            top::run(&settings, &held)
+        }
         Command::Check(args) => check::run(&settings::check(&args, &config)?),
         Command::Dump(args) => dump::run(&args),
         Command::Diff(args) => diff::run(&args),

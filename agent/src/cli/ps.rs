@@ -286,20 +286,11 @@ fn table(processes: &[Process]) -> Table {
             number(process.threads),
             name(process.watch.runtime.as_str()),
             name(process.watch.probes.as_str()),
-            name(whose(process)),
+            name(process.origin.owner().unwrap_or("-")),
             escape(&process.exe, PATH_LIMIT),
         ]);
     }
     table
-}
-
-/// The unit, or the name of the container, or the part of its id that people use.
-fn whose(process: &Process) -> &str {
-    const SHORT_ID: usize = 12;
-    let origin = &process.origin;
-    let id = origin.container_id.as_deref().map(|id| id.get(..SHORT_ID).unwrap_or(id));
-    let pod = origin.pod.as_deref();
-    pod.or(origin.container.as_deref()).or(id).or(origin.unit.as_deref()).unwrap_or("-")
 }
 
 #[cfg(test)]

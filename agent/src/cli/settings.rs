@@ -2,11 +2,12 @@
 
 use super::{
     alerts::AlertsConfig,
-    args::{AgentArgs, CheckArgs, DaemonArgs, Global, OutputArgs, SelectionArgs},
+    args::{AgentArgs, CheckArgs, DaemonArgs, Global, OutputArgs, SelectionArgs, TopArgs},
     check::{Allowed, CheckSettings, Target},
     config::Config,
     failure::Failure,
-    value::{LogFormat, Output, PidValue, Probes, ReportForm, Text},
+    top::TopSettings,
+    value::{LogFormat, Output, PidValue, Probes, ReportForm, Share, Text},
 };
 use crate::{
     discover::{
@@ -20,6 +21,7 @@ use crate::{
 const DEFAULT_LISTEN: &str = "127.0.0.1:4676";
 const DEFAULT_TOP_SITES: u32 = 50;
 const DEFAULT_SCAN_INTERVAL: std::time::Duration = std::time::Duration::from_secs(10);
+const DEFAULT_INTERVAL: std::time::Duration = std::time::Duration::from_secs(1);
 const DEFAULT_SETTLE: std::time::Duration = std::time::Duration::from_millis(500);
 const DEFAULT_LASTING: std::time::Duration = std::time::Duration::from_secs(30);
 /// Of one core.
@@ -110,6 +112,36 @@ pub(super) fn agent(
     })
 }
 
+pub(super) fn top(args: &TopArgs, config: &Config) -> Result<TopSettings, Failure> {
+    let TopArgs { selection, view, output } = args;
+    let mut limits = Limits::default();
+    if let Some(most) = config.max_processes {
+        limits.processes = most.0;
+    }
+    if let Some(most) = config.max_sites {
+        limits.sites = most.0;
+    }
+    let share = |of: Option<Share>| of.map_or(DEFAULT_SHARE, |share| share.0);
+    let agent = AgentSettings {
+        selection: self::selection(selection, config)?,
+        listen: Vec::new(),
+        probes: view.probes.or(config.probes).unwrap_or(Probes::Auto).into(),
+        top_sites: 0,
+        limits,
+        scan_interval: config.scan_interval.map_or(DEFAULT_SCAN_INTERVAL, |interval| interval.0),
+        goroutine_scan_budget: share(config.goroutine_scan_budget),
+        probe_budget: share(config.probe_budget),
+        notify: None,
+        kernel_diagnostics: false,
+    };
+    Ok(TopSettings {
+        agent,
+        interval: view.interval.or(config.interval).map_or(DEFAULT_INTERVAL, |every| every.0),
+        once: view.once.or(config.once).unwrap_or(false),
+        output: self::output(output, config),
+    })
+}
+
 pub(super) fn check(args: &CheckArgs, config: &Config) -> Result<CheckSettings, Failure> {
     let target = if args.command.is_empty() {
         match later(args.pid.as_slice(), &config.pid) {
@@ -164,7 +196,7 @@ mod tests {
     use crate::{
         cli::{
             args::{Cli, Command},
-            value::{Interval, Share, Within},
+            value::{Interval, Within},
         },
         discover::identity::Pid,
         run::settings::ProbesMode,
@@ -220,6 +252,33 @@ mod tests {
         assert!(from_line.selection.names(Pid(6)) && !from_line.selection.names(Pid(5)));
         assert_eq!(from_line.listen, ["unix:/line"]);
         assert_eq!((from_line.probes, from_line.top_sites), (ProbesMode::Always, 3));
+    }
+
+    #[test]
+    fn top_settings() {
+        let top = |line: &[&str], config: &Config| {
+            let line = ["goroscope", "top"].iter().chain(line);
+            let Command::Top(args) = Cli::try_parse_from(line).unwrap().command else {
+                panic!("not top")
+            };
+            top(&args, config).unwrap()
+        };
+        let defaults = top(&[], &Config::default());
+        assert!(defaults.is_live() && defaults.agent.listen.is_empty());
+        assert_eq!((defaults.interval.as_secs(), defaults.agent.probes), (1, ProbesMode::Auto));
+        let config = Config {
+            once: Some(true),
+            interval: Some(Interval(std::time::Duration::from_secs(7))),
+            probes: Some(Probes::Off),
+            ..Config::default()
+        };
+        let from_file = top(&[], &config);
+        assert!(from_file.once && !from_file.is_live());
+        assert_eq!((from_file.interval.as_secs(), from_file.agent.probes), (7, ProbesMode::Off));
+        let line = ["--once=no", "--interval", "2s", "--probes", "always", "--output", "json"];
+        let from_line = top(&line, &config);
+        assert!(!from_line.once && !from_line.is_live());
+        assert_eq!((from_line.interval.as_secs(), from_line.agent.probes), (2, ProbesMode::Always));
     }
 
     #[test]

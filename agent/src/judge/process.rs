@@ -17,8 +17,9 @@ use crate::{
 
 /// Sites of a process that have a history. Those with fewest goroutines are forgotten first.
 const MAX_SITES: usize = 1024;
-/// Sites with fewer goroutines than this have none.
-const LEAST_LIVE: u64 = 4;
+/// Sites with fewer goroutines than this have none. What leaks one a minute has to be seen from its
+/// beginning.
+const LEAST_LIVE: u64 = 2;
 /// Points at the fast pace that growth is told by: a minute.
 const GROWTH_POINTS: usize = 13;
 

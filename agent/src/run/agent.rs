@@ -142,7 +142,7 @@ async fn daemon(settings: &AgentSettings) -> anyhow::Result<()> {
 }
 
 /// Loads the kernel programs; what does not work is said once, here.
-fn load(settings: &AgentSettings) -> Result<Probes, String> {
+pub(super) fn load(settings: &AgentSettings) -> Result<Probes, String> {
     let probes = Probes::load(settings.limits, settings.kernel_diagnostics)
         .inspect_err(|error| tracing::warn!(%error, "no kernel programs: `goroscope doctor` tells what is missing"))
         .map_err(|error| error.to_string())?;

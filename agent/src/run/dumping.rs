@@ -31,6 +31,8 @@ use crate::{
 
 /// The most goroutines of one dump; they take a gigabyte.
 const MAX_GOROUTINES: usize = 4 << 20;
+/// How often goroutines are read that contradict one another.
+const TRIES: usize = 3;
 /// The number of the goroutine that runs `main`: nobody created it.
 const FIRST: u64 = 1;
 /// How long a process may take whose runtime has only just begun, and between two looks at it.
@@ -85,7 +87,7 @@ impl Dumper {
             match Self::try_open(proc, id, binary, facts) {
                 Ok(opened) => break opened,
                 Err(_) if proc.is_gone(id) => return Err(DumpError::Ended(id)),
-                Err(error) if !error.is_transient() || Instant::now() >= deadline => {
+                Err(error) if !may_pass(&error) || Instant::now() >= deadline => {
                     return Err(DumpError::Read { id, error });
                 }
                 Err(_) => thread::sleep(PAUSE),
@@ -129,16 +131,25 @@ impl Dumper {
         };
         let mut goroutines = Vec::new();
         let mut too_many = false;
-        let read = self.reader.stacks(&mut self.spots, &mut |seen, steps| {
-            if goroutines.len() >= MAX_GOROUTINES {
-                too_many = true;
-                return;
+        let mut tries = 1..=TRIES;
+        let read = loop {
+            let last = tries.next().is_none_or(|number| number == TRIES);
+            goroutines.clear();
+            let read = self.reader.stacks(&mut self.spots, &mut |seen, steps| {
+                if goroutines.len() >= MAX_GOROUTINES {
+                    too_many = true;
+                    return;
+                }
+                let goroutine = taking.goroutine(seen, steps);
+                if admits(&goroutine) {
+                    goroutines.push(goroutine);
+                }
+            });
+            match read {
+                Err(error) if may_pass(&error) && !last => {}
+                read => break read,
             }
-            let goroutine = taking.goroutine(seen, steps);
-            if admits(&goroutine) {
-                goroutines.push(goroutine);
-            }
-        });
+        };
         self.names.forget_stacks();
         // Asked behind the reading: what was read is of this process if it still is what it was.
         if self.has_ended() || matches!(read, Err(ReadError::Memory(MemoryError::Gone))) {
@@ -167,6 +178,12 @@ impl Dumper {
         self.proc.is_gone(self.id)
             || exe.is_none_or(|exe| !FileKey::of(&exe).is_same_file(self.exe))
     }
+}
+
+/// Whether another look may end otherwise: words that are read while they change may contradict one
+/// another.
+fn may_pass(error: &ReadError) -> bool {
+    error.is_transient() || matches!(error, ReadError::Implausible { .. })
 }
 
 /// The clock of the goroutines' waits, in nanoseconds.

@@ -29,5 +29,6 @@ mod recording;
 mod scanning;
 mod spending;
 mod watched;
+pub(crate) mod watching;
 
 pub use agent::agent;

@@ -16,11 +16,12 @@ use crate::{
         leak::Leak,
         site::{Held, Site, SiteName},
     },
-    read::{Group, GroupKey, State},
+    read::{Group, GroupKey, MAX_GROUPS, State},
 };
 
-/// Names that are kept for one binary; beyond it they are looked up again each time.
-const MAX_NAMES: usize = 16_384;
+/// Names that are kept for one binary; beyond it they are looked up again each time. As many as groups
+/// of one process are.
+const MAX_NAMES: usize = MAX_GROUPS;
 
 /// Stands for the creator of goroutines that no `go` statement created: those of threads that C
 /// created and that call into Go.

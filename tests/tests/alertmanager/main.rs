@@ -1,5 +1,6 @@
 //! Alerts reach Alertmanager: one that is as it should be, and one that is not.
 
+mod chain;
 mod fake;
 mod real;
 mod tls;

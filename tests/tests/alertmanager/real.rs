@@ -28,17 +28,17 @@ use crate::{
 
 /// A leak must have held for a while before it is confirmed.
 const JUDGED: Duration = Duration::from_secs(240);
-const LEAK: &str = "GoroscopeLeakConfirmed";
+pub(super) const LEAK: &str = "GoroscopeLeakConfirmed";
 
 /// Alertmanager, which tells everything to a webhook.
-struct Alertmanager {
+pub(super) struct Alertmanager {
     _guard: Guard,
     address: SocketAddr,
     folder: TempDir,
 }
 
 impl Alertmanager {
-    fn start(webhook: &Fake) -> Result<Self> {
+    pub(super) fn start(webhook: &Fake) -> Result<Self> {
         let package = debian::package("prometheus-alertmanager")?;
         let folder = tempfile::tempdir()?;
         let config = folder.path().join("alertmanager.yml");
@@ -74,13 +74,17 @@ impl Alertmanager {
         Ok(alertmanager)
     }
 
-    fn log(&self) -> String {
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(super) fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 }
 
 /// What the webhook was told last of this alert with this function.
-fn last(webhook: &Fake, created_by: &str) -> Option<Value> {
+pub(super) fn last(webhook: &Fake, created_by: &str) -> Option<Value> {
     let alerts = webhook.alerts("created_by", created_by);
     alerts
         .into_iter()

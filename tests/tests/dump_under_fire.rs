@@ -1,0 +1,135 @@
+//! Dumps of a program in which nothing stands still: no stack that is shown is one that the program
+//! cannot have. Its functions are named by the way that leads to them, and each call must stand on
+//! a line of the source that makes it.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use goroscope_tests::{
+    fixture::{self, Mode},
+    requires, skip_unless,
+    speaker::Speaker,
+    stacked::{self, Goroutine, Place},
+    toolchain::{Go, NEWEST, VERSIONS},
+};
+
+/// Calls whose line does not name who is called, by what stands there and who may be.
+const THROUGH_VALUES: [(&str, &[&str]); 8] = [
+    ("others[w.next()%uint64(len(others))](w)", &["main.(*ways).pull"]),
+    ("fn(fd, p)", &["syscall.Read", "syscall.Write"]),
+    ("next()", &["iter.Pull[...].func2"]),
+    ("stop()", &["iter.Pull[...].func3"]),
+    ("seq(yield)", &["main.(*ways).some"]),
+    ("yield(", &["iter.Pull[...].func1.1"]),
+    ("f(c)", &["iter.Pull[...].func1"]),
+    // What a goroutine begins with is not called by it.
+    ("// NOP", &["runtime.corostart", "runtime.gcBgMarkWorker"]),
+];
+
+/// Files of the source, by path.
+#[derive(Default)]
+struct Sources(HashMap<String, Vec<String>>);
+
+impl Sources {
+    fn line(&mut self, place: &Place) -> Result<&str> {
+        if !self.0.contains_key(&place.file) {
+            let text = fs::read_to_string(&place.file).with_context(|| place.file.clone())?;
+            let lines = text.lines().map(str::to_owned).collect();
+            self.0.insert(place.file.clone(), lines);
+        }
+        let number = usize::try_from(place.line)?.checked_sub(1).context("no line")?;
+        let line = self.0.get(&place.file).and_then(|lines| lines.get(number));
+        Ok(line.with_context(|| format!("{place:?} is behind the end"))?)
+    }
+
+    /// Whether a call may stand at a place, of a function.
+    fn calls(&mut self, caller: &Place, callee: &Place) -> Result<bool> {
+        let line = self.line(caller)?;
+        let callee = callee.function.as_str();
+        let plain = callee.replace("[...]", "");
+        let short = plain.rsplit(['.', '/']).next().unwrap_or_default();
+        let mut words = line.split(|c: char| !c.is_alphanumeric() && c != '_');
+        let through = |(text, callees): &(&str, &[&str])| {
+            line.contains(text) && callees.contains(&callee)
+        };
+        Ok(words.any(|word| word == short) || THROUGH_VALUES.iter().any(through))
+    }
+}
+
+/// What is impossible about a goroutine's stack.
+fn impossible(goroutine: &Goroutine, sources: &mut Sources) -> Result<Option<String>> {
+    let stack = &goroutine.stack;
+    for pair in stack.windows(2) {
+        let [callee, caller] = pair else { continue };
+        if !sources.calls(caller, callee)? {
+            return Ok(Some(format!("{} is not called at {caller:?}", callee.function)));
+        }
+        // The tree: each is called by the one whose name is a letter shorter.
+        if let Some(way) = callee.function.strip_prefix("main.n") {
+            let above = caller.function.strip_prefix("main.n");
+            let fits = match way.char_indices().next_back() {
+                Some((last, _)) => above == way.get(..last),
+                None => caller.function == "main.work",
+            };
+            if !fits {
+                return Ok(Some(format!("{} under {}", callee.function, caller.function)));
+            }
+        }
+    }
+    let by_main = goroutine.created_by.as_ref().is_some_and(|by| by.function == "main.main");
+    let outermost = stack.last().map(|last| last.function.as_str());
+    if by_main && !matches!(outermost, None | Some("main.work" | "main.main.func1")) {
+        return Ok(Some(format!("it ends with {outermost:?}")));
+    }
+    Ok(goroutine.truncated.then(|| "it is truncated".to_owned()))
+}
+
+fn fire(version: &'static str, dumps: usize) -> Result<()> {
+    let program = fixture::build("churning", &Go::find(version)?, Mode::Normal)?;
+    let program = Speaker::start(&program, &["40"])?;
+    let mut sources = Sources::default();
+    let mut seen: BTreeMap<String, u64> = BTreeMap::new();
+    let mut torn = 0_u64;
+    let mut stacks = 0_u64;
+    for number in 0..dumps {
+        let dump = stacked::dump(program.pid())?;
+        let user = dump.goroutines.iter().filter(|goroutine| !goroutine.system);
+        let mut count = 0;
+        for goroutine in user {
+            count += 1;
+            *seen.entry(goroutine.state.clone()).or_default() += 1;
+            torn += u64::from(goroutine.torn);
+            stacks += u64::from(!goroutine.stack.is_empty());
+            if let Some(why) = impossible(goroutine, &mut sources)? {
+                let calls = goroutine.stacked().calls;
+                anyhow::bail!("dump {number} of go{version}: {why}\n{calls:#?}");
+            }
+        }
+        ensure!(count > 40, "dump {number} has {count} goroutines");
+    }
+    println!("go{version}: {dumps} dumps, {stacks} stacks, {torn} torn, {seen:?}");
+    // A dump that leaves out what it cannot be sure of must not leave out everything.
+    let standing: u64 = seen.iter().filter(|(state, _)| *state != "running").map(|(_, n)| n).sum();
+    ensure!(stacks * 10 > standing * 9, "{stacks} stacks of {standing} goroutines, {torn} torn");
+    Ok(())
+}
+
+#[test]
+fn a_thousand_dumps_show_no_impossible_stack() -> Result<()> {
+    let needs = requires::root().and_then(|()| requires::go(NEWEST));
+    skip_unless!("a_thousand_dumps_show_no_impossible_stack", needs);
+    fire(NEWEST, 1000)
+}
+
+#[test]
+fn nor_do_those_of_other_releases() -> Result<()> {
+    for version in VERSIONS.into_iter().filter(|version| *version != NEWEST) {
+        let needs = requires::root().and_then(|()| requires::go(version));
+        skip_unless!("nor_do_those_of_other_releases", needs);
+        fire(version, 100)?;
+    }
+    Ok(())
+}
