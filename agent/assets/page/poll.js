@@ -13,7 +13,9 @@ export class Poll {
   constructor(task, told) {
     this.task = task;
     this.told = told;
-    document.addEventListener("visibilitychange", () => this.now());
+    document.addEventListener("visibilitychange", () => {
+      if (!this.#paused) this.now();
+    });
   }
 
   get paused() {

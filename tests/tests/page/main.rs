@@ -14,6 +14,7 @@ use goroscope_tests::{
     toolchain::{Go, NEWEST},
 };
 use rustix::process::Signal;
+use serde_json::Value;
 
 /// What is needed.
 fn all() -> Result<(), String> {
@@ -100,7 +101,40 @@ fn a_leak_rises_to_the_top_and_shows_its_stacks() -> Result<()> {
     browser.reload()?;
     shows_stacks(&browser)?;
     ensure!(browser.text()?.contains("Only those created by"), "{}", browser.text()?);
-    browser.is_quiet()
+    browser.is_quiet()?;
+    knows_the_last_minutes(&agent, program.pid())
+}
+
+/// What the page was made of: points 5 s apart since the agent came, and growth as the judge has it.
+fn knows_the_last_minutes(agent: &Agent, pid: u32) -> Result<()> {
+    let series: Value = agent.json(&format!("/api/v1/processes/{pid}/series"))?;
+    let column = |name: &str| -> Result<Vec<f64>> {
+        let values = series[name].as_array().with_context(|| name.to_owned())?;
+        Ok(values.iter().filter_map(Value::as_f64).collect())
+    };
+    let at = column("at")?;
+    ensure!(at.len() >= 7, "{series}");
+    ensure!(at.windows(2).all(|two| (4.0..=9.0).contains(&(two[1] - two[0]))), "{at:?}");
+    let (live, created, exited) = (column("goroutines")?, column("created")?, column("exited")?);
+    ensure!(live.len() == at.len() && created.len() == at.len(), "{series}");
+    ensure!(created.is_sorted() && exited.is_sorted(), "{series}");
+    // Those of the runtime itself are created as well, and live on.
+    for ((live, created), exited) in live.iter().zip(&created).zip(&exited) {
+        ensure!((0.0..40.0).contains(&(created - exited - live)), "{series}");
+    }
+    ensure!(column("thread_delay_p99")?.len() > 3 && column("go_delay_p99")?.len() > 3, "{series}");
+
+    let sites: Vec<Value> = agent.json(&format!("/api/v1/processes/{pid}/sites"))?;
+    let leaks: Vec<Value> = agent.json("/api/v1/leaks")?;
+    ensure!(leaks.len() >= 2, "{leaks:?}");
+    for leak in leaks {
+        let same = |site: &&Value| site["location"] == leak["location"];
+        let site = sites.iter().find(same).context("no such site")?;
+        let growth = site["growth_per_minute"].as_f64().context("no growth")?;
+        let judged = leak["per_minute"].as_f64().context("no growth")?;
+        ensure!((judged / 2.0..judged * 2.0).contains(&growth), "{growth}, judged: {judged}");
+    }
+    Ok(())
 }
 
 /// A heading is a button: Enter sorts, and again the other way round.
