@@ -88,6 +88,8 @@ fn help_of_each_command() {
         &["agent", "--help"],
         &["ps", "--help"],
         &["check", "--help"],
+        &["dump", "--help"],
+        &["diff", "--help"],
         &["doctor", "--help"],
     ] {
         let output = run(arguments);
@@ -342,7 +344,8 @@ fn completions_and_man_pages() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     pages.sort();
-    let names = ["-agent", "-check", "-completions", "-doctor", "-man", "-ps", ""];
+    let names =
+        ["-agent", "-check", "-completions", "-diff", "-doctor", "-dump", "-man", "-ps", ""];
     assert_eq!(pages, names.map(|name| format!("goroscope{name}.1")));
     let agent = fs::read_to_string(into.join("goroscope-agent.1")).unwrap();
     assert!(agent.contains("GOROSCOPE_LISTEN"), "{agent}");

@@ -52,6 +52,8 @@ pub(crate) enum Target {
     DwarfTypes,
     /// The runtime's records in a process: goroutines, counts, heap, collector, histograms
     Runtime,
+    /// Goroutine dumps in every form that is read, ours and Go's
+    DumpForms,
     /// Real programs of several releases, changed anywhere
     GoBinary,
 }

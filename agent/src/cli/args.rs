@@ -10,6 +10,7 @@ use clap_complete::Shell;
 
 use super::{
     config::{MaxProcesses, MaxSites, TopSites},
+    diff::DiffArgs,
     dump::DumpArgs,
     value::{Interval, LogFormat, Output, PidValue, Probes, ReportForm, Settle, Share, Text},
 };
@@ -96,14 +97,30 @@ pub(super) enum Command {
     )]
     Check(Box<CheckArgs>),
     /// Every goroutine's stack, read from outside while the program runs on
-    #[command(after_help = "A goroutine that ran each time it was looked at has no stack (torn). One that is running \
+    #[command(
+        after_help = "A goroutine that ran each time it was looked at has no stack (torn). One that is running \
         has none either: where it is, only its thread knows.\n\n\
         Examples:\n  \
         goroscope dump 4242\n  \
         goroscope dump 4242 --summary\n  \
         goroscope dump 4242 --reason 'chan send' --min-wait 5m --function 'main.*'\n  \
-        goroscope dump 4242 --format json --output dump.json")]
+        goroscope dump 4242 --format json --output dump.json"
+    )]
     Dump(Box<DumpArgs>),
+    /// What grew between two dumps: two files, or one process at an interval
+    #[command(
+        after_help = "A file may be what `goroscope dump` writes in any form but svg, Go's own dump \
+        (/debug/pprof/goroutine?debug=2, a panic), or Go's own profile of goroutines; packed by gzip \
+        or not; - stands for standard input. The runtime's own goroutines are left out.\n\n\
+        Exit status: 0 also where nothing differs.\n\n\
+        Examples:\n  \
+        goroscope diff 4242\n  \
+        goroscope diff 4242 --interval 1m --by stack\n  \
+        goroscope diff before.json after.json --output json\n  \
+        curl -s localhost:6060/debug/pprof/goroutine?debug=2 | goroscope diff before.txt -\n  \
+        goroscope diff before.pb.gz after.pb.gz --output svg --output-file grown.svg"
+    )]
+    Diff(Box<DiffArgs>),
     /// Tells what this host allows, what is missing, and how to get it
     #[command(
         after_help = "Exit status: 0 where every check passes or warns, 1 where one fails.\n\n\

@@ -11,7 +11,7 @@ use std::{
     sync::Arc,
 };
 
-pub(super) use self::args::DumpArgs;
+pub(super) use self::{args::DumpArgs, output::Output};
 use self::{only::Only, summary::summary};
 use super::{failure::Failure, target::Target};
 use crate::{
@@ -29,7 +29,7 @@ pub(super) fn run(args: &DumpArgs) -> anyhow::Result<ExitCode> {
         let failure = Failure::usage(format!("the form {} is nothing for a terminal", args.format));
         return Err(failure.hint("name a file with --output FILE, or send it on with |").into());
     }
-    let file = args.output.as_deref().map(output::Output::create).transpose()?;
+    let file = args.output.as_deref().map(Output::create).transpose()?;
     let dump = take(Pid(args.pid.0), &only, args.only.limit)?;
     if args.summary {
         io::stdout().lock().write_all(summary(&dump).as_bytes())?;
@@ -46,18 +46,23 @@ pub(super) fn run(args: &DumpArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn take(pid: Pid, only: &Only, limit: Option<usize>) -> Result<Dump, Failure> {
-    let procfs = ProcFs::new("/proc");
-    let Target { id, exe, binary } = Target::find(&procfs, pid)?;
-    let facts = RuntimeFacts::of(&binary).map(Arc::new);
-    let facts = facts.map_err(|error| failed(&DumpError::Read { id, error }))?;
-    let dump = Dumper::open(&procfs, id, exe, &binary, &facts)
-        .and_then(|mut dumper| dumper.dump(&|goroutine| only.admits(goroutine)));
+    let dump = open(pid)?.dump(&|goroutine| only.admits(goroutine));
     let mut dump = dump.map_err(|error| failed(&error))?;
     dump.goroutines.truncate(limit.unwrap_or(usize::MAX));
     Ok(dump)
 }
 
-fn failed(error: &DumpError) -> Failure {
+/// Finds out how to take dumps of a process.
+pub(super) fn open(pid: Pid) -> Result<Dumper, Failure> {
+    let procfs = ProcFs::new("/proc");
+    let Target { id, exe, binary } = Target::find(&procfs, pid)?;
+    let facts = RuntimeFacts::of(&binary).map(Arc::new);
+    let facts = facts.map_err(|error| failed(&DumpError::Read { id, error }))?;
+    Dumper::open(&procfs, id, exe, &binary, &facts).map_err(|error| failed(&error))
+}
+
+/// What to do about it.
+pub(super) fn failed(error: &DumpError) -> Failure {
     let failure = Failure::new(error.to_string());
     match error {
         DumpError::Discover(error) => super::target::refused(error),

@@ -15,6 +15,7 @@ mod agent;
 mod ps;
 mod check;
 mod dump;
+mod diff;
 mod doctor;
 mod generate;
 
@@ -55,6 +56,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         ),
         Command::Check(args) => check::run(&settings::check(&args, &config)?),
         Command::Dump(args) => dump::run(&args),
+        Command::Diff(args) => diff::run(&args),
         Command::Doctor(args) => doctor::run(settings::output(&args, &config)),
         Command::Completions { shell } => {
             generate::completions(shell)?;

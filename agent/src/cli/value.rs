@@ -173,6 +173,30 @@ words! {
     }
 }
 
+words! {
+    /// Form of a difference.
+    DiffForm {
+        /// For people
+        Table = "table",
+        /// For programs
+        Json = "json",
+        /// A flame graph: red is what grew, blue what shrank
+        Svg = "svg",
+        /// For flame graphs: a line for each stack, with both numbers
+        Folded = "folded"
+    }
+}
+
+words! {
+    /// What goroutines are put together by.
+    By {
+        /// The go statement that created them
+        Site = "site",
+        /// Their stack
+        Stack = "stack"
+    }
+}
+
 impl ReportForm {
     /// The form of a list that is closest; `None` where none is.
     pub(super) fn of_list(self) -> Option<Output> {

@@ -9,11 +9,17 @@ pub enum Format {
     Text,
     /// For programs; has everything that is known.
     Json,
+    /// For `go tool pprof`: a packed profile, like Go's own of goroutines.
+    Pprof,
+    /// A line for each stack with its number, for flame graphs.
+    Folded,
+    /// A flame graph.
+    Svg,
 }
 
 impl Format {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Text, Self::Json];
+    pub const ALL: [Self; 5] = [Self::Text, Self::Json, Self::Pprof, Self::Folded, Self::Svg];
 
     /// Its name on the command line and in a URL.
     #[must_use]
@@ -21,6 +27,9 @@ impl Format {
         match self {
             Self::Text => "text",
             Self::Json => "json",
+            Self::Pprof => "pprof",
+            Self::Folded => "folded",
+            Self::Svg => "svg",
         }
     }
 
@@ -28,15 +37,18 @@ impl Format {
     #[must_use]
     pub fn content_type(self) -> &'static str {
         match self {
-            Self::Text => "text/plain; charset=utf-8",
+            Self::Text | Self::Folded => "text/plain; charset=utf-8",
             Self::Json => "application/json",
+            // As Go's own server does.
+            Self::Pprof => "application/octet-stream",
+            Self::Svg => "image/svg+xml",
         }
     }
 
     /// Whether it may be shown on a terminal.
     #[must_use]
     pub fn is_for_people(self) -> bool {
-        matches!(self, Self::Text | Self::Json)
+        matches!(self, Self::Text | Self::Json | Self::Folded)
     }
 }
 
@@ -69,6 +81,6 @@ mod tests {
             assert_eq!(format.as_str().parse(), Ok(format));
         }
         let error = "xml".parse::<Format>().unwrap_err().to_string();
-        assert!(error.contains("text, json"), "{error}");
+        assert!(error.contains("text, json, pprof, folded, svg"), "{error}");
     }
 }

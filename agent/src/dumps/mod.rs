@@ -7,8 +7,15 @@
 mod limits;
 mod format;
 mod name;
+mod proto;
 mod write;
+mod parse;
+pub mod diff;
 #[cfg(test)]
 mod samples;
 
-pub use self::{format::Format, write::write};
+pub use self::{
+    format::Format,
+    parse::{ParseError, parse, read},
+    write::write,
+};

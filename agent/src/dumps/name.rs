@@ -25,8 +25,9 @@ pub(super) fn plain(name: &str) -> Cow<'_, str> {
 
 /// The same, and not to be mistaken for another line of Go's text.
 pub(super) fn of_function(name: &str) -> Cow<'_, str> {
-    /// How the other lines begin.
-    const OTHERS: [&str; 6] = ["goroutine ", "created by ", "exit status ", "#", "...", "["];
+    /// How other lines, and files of another form, begin.
+    const OTHERS: [&str; 9] =
+        ["goroutine ", "goroutineleak ", "created by ", "exit status ", "#", "...", "[", "{", "<"];
     let plain = plain(name);
     if (OTHERS.iter().any(|other| plain.starts_with(other)) && !is_elided(&plain))
         || plain.starts_with(' ')

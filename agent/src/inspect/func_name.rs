@@ -4,6 +4,12 @@
 /// generic themselves.
 const GENERIC_METHODS: u16 = 27;
 
+/// The name as Go's own dumps have it, of a release that is not known.
+#[must_use]
+pub fn printed_name(name: &str) -> String {
+    printed(name, None)
+}
+
 /// The name as Go's own dumps have it: the types that a generic function was compiled for
 /// replaced by `...`.
 ///

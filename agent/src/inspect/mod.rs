@@ -43,6 +43,7 @@ pub use self::{
     calls::{Activation, Call},
     error::InspectError,
     facts::{Arch, Facts, GoVersion},
+    func_name::printed_name,
     g_fields::GFields,
     load_bias::Mapping,
     probe_points::{ProbePoint, ProbePoints},

@@ -232,11 +232,7 @@ impl<M: Memory> StackScan<'_, '_, M> {
     }
 
     /// Looks at one goroutine until it shows the same twice.
-    fn alone(
-        &mut self,
-        record: ProcessAddress,
-        buffer: &mut StackBuffer,
-    ) -> Result<(), ReadError> {
+    fn alone(&mut self, record: ProcessAddress, buffer: &mut StackBuffer) -> Result<(), ReadError> {
         let mut before: Option<(Saved, End)> = None;
         let mut last = None;
         for attempt in 0..ATTEMPTS {

@@ -116,10 +116,7 @@ impl Dumper {
     }
 
     /// Looks at all goroutines; keeps those that `admits` admits.
-    pub(crate) fn dump(
-        &mut self,
-        admits: &dyn Fn(&Goroutine) -> bool,
-    ) -> Result<Dump, DumpError> {
+    pub(crate) fn dump(&mut self, admits: &dyn Fn(&Goroutine) -> bool) -> Result<Dump, DumpError> {
         let id = self.id;
         if self.reader.missing().next().is_some() {
             self.reader.look_again();
@@ -178,7 +175,8 @@ impl Dumper {
     /// It has ended, or executes another program under its old id.
     fn has_ended(&self) -> bool {
         let exe = self.proc.open_exe(self.id.pid).ok().and_then(|file| file.metadata().ok());
-        self.proc.is_gone(self.id) || exe.is_none_or(|exe| !FileKey::of(&exe).is_same_file(self.exe))
+        self.proc.is_gone(self.id)
+            || exe.is_none_or(|exe| !FileKey::of(&exe).is_same_file(self.exe))
     }
 }
 
@@ -191,10 +189,8 @@ fn may_pass(error: &ReadError) -> bool {
 /// The clock of the goroutines' waits, in nanoseconds.
 fn monotonic() -> u64 {
     let time = clock_gettime(ClockId::Monotonic);
-    let since = Duration::new(
-        time.tv_sec.try_into().unwrap_or(0),
-        time.tv_nsec.try_into().unwrap_or(0),
-    );
+    let since =
+        Duration::new(time.tv_sec.try_into().unwrap_or(0), time.tv_nsec.try_into().unwrap_or(0));
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 

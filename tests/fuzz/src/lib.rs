@@ -1,7 +1,7 @@
 //! Programs and processes made by hand, for the fuzz targets: valid, small, and changed by the
 //! fuzzer in a few places at a time, so that it gets past the first checks.
 //!
-//! The two stages of the agent that are fuzzed are compiled from their sources: as a dependency the
+//! The stages of the agent that are fuzzed are compiled from their sources: as a dependency the
 //! agent would have to be built with the sanitizer as a whole, the kernel programs and some two
 //! hundred crates included.
 
@@ -9,6 +9,9 @@
 pub mod inspect;
 #[path = "../../../agent/src/read/mod.rs"]
 pub mod read;
+pub mod model;
+#[path = "../../../agent/src/dumps/mod.rs"]
+pub mod dumps;
 
 pub mod discover;
 

@@ -61,8 +61,10 @@ impl FromStr for StateName {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        State::ALL.into_iter().find(|state| state.as_str() == text).map(Self).ok_or_else(|| {
-            format!("one of {} is needed", State::ALL.map(State::as_str).join(", "))
-        })
+        State::ALL
+            .into_iter()
+            .find(|state| state.as_str() == text)
+            .map(Self)
+            .ok_or_else(|| format!("one of {} is needed", State::ALL.map(State::as_str).join(", ")))
     }
 }

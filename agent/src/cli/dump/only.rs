@@ -58,8 +58,9 @@ impl Names {
     fn new(patterns: &[Text]) -> Result<Self, Failure> {
         let mut globs = GlobSetBuilder::new();
         let wrong = |glob: &str, why: &globset::Error| {
-            Failure::usage(format!("{glob:?} is no glob: {}", why.kind()))
-                .hint("in a glob ? * [a-z] {one,two} have a meaning; put \\ before one that has none")
+            Failure::usage(format!("{glob:?} is no glob: {}", why.kind())).hint(
+                "in a glob ? * [a-z] {one,two} have a meaning; put \\ before one that has none",
+            )
         };
         for Text(pattern) in patterns {
             let glob = GlobBuilder::new(pattern).literal_separator(false).build();

@@ -10,7 +10,7 @@ use std::{
 use crate::cli::failure::Failure;
 
 /// A file that is being written.
-pub(super) struct Output {
+pub(in crate::cli) struct Output {
     path: PathBuf,
     /// The name that it has until it is whole; `None` where it is no regular file (a pipe, a
     /// terminal), which cannot be replaced.
@@ -20,7 +20,7 @@ pub(super) struct Output {
 
 impl Output {
     /// Opens it: whether that is possible shows before there is any work.
-    pub(super) fn create(path: &Path) -> Result<Self, Failure> {
+    pub(in crate::cli) fn create(path: &Path) -> Result<Self, Failure> {
         let failed = |error: &io::Error| {
             Failure::new(format!("cannot write {}: {error}", path.display()))
                 .hint("name a file in a folder that you may write to")
@@ -43,7 +43,7 @@ impl Output {
     }
 
     /// Writes it and gives it its name.
-    pub(super) fn write(
+    pub(in crate::cli) fn write(
         &mut self,
         write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
     ) -> Result<(), Failure> {

@@ -4,9 +4,7 @@ use std::{collections::HashMap, fmt::Write as _};
 
 use crate::{
     model::dump::{Dump, Frame, Goroutine, Place},
-    show::{
-        escape::{NAME_LIMIT, escape},
-    },
+    show::escape::{NAME_LIMIT, escape},
 };
 
 /// Groups that are shown.
@@ -34,7 +32,8 @@ pub(super) fn summary(dump: &Dump) -> String {
             longest: None,
         });
         group.goroutines = group.goroutines.saturating_add(goroutine.count);
-        group.longest = [group.longest, goroutine.wait_seconds].into_iter().flatten().reduce(f64::max);
+        group.longest =
+            [group.longest, goroutine.wait_seconds].into_iter().flatten().reduce(f64::max);
     }
     let mut groups: Vec<Group<'_>> = groups.into_values().collect();
     groups.sort_by_key(|group| (std::cmp::Reverse(group.goroutines), group.first.goid));
@@ -48,7 +47,8 @@ pub(super) fn summary(dump: &Dump) -> String {
         groups.len(),
     );
     if torn > 0 {
-        let _ = writeln!(text, "{torn} ran each time they were looked at: their stacks are left out");
+        let _ =
+            writeln!(text, "{torn} ran each time they were looked at: their stacks are left out");
     }
     for group in groups.iter().take(GROUPS) {
         group.write(&mut text);

@@ -4,7 +4,7 @@
 
 use std::io::{self, Write};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::ser::Formatter;
 
@@ -31,9 +31,10 @@ pub(super) fn write(dump: &Dump, out: &mut impl Write) -> io::Result<()> {
 }
 
 /// Seconds since the Unix epoch as RFC 3339 to the millisecond.
+#[expect(clippy::cast_possible_truncation, reason = "a cast of a float saturates")]
 fn rfc3339(seconds: f64) -> Option<String> {
-    let since_epoch = SignedDuration::try_from_secs_f64(seconds).ok()?;
-    Some(format!("{:.3}", Timestamp::from_duration(since_epoch).ok()?))
+    let milliseconds = (seconds * 1e3).round() as i64;
+    Some(format!("{:.3}", Timestamp::from_millisecond(milliseconds).ok()?))
 }
 
 fn value(value: &impl Serialize, out: &mut impl Write) -> io::Result<()> {

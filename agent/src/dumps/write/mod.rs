@@ -2,6 +2,9 @@
 
 pub(super) mod text;
 mod json;
+mod pprof;
+pub(super) mod folded;
+pub(super) mod svg;
 
 use std::io::{self, Write};
 
@@ -16,5 +19,8 @@ pub fn write(format: Format, dump: &Dump, out: &mut impl Write) -> io::Result<()
     match format {
         Format::Text => text::write(dump, out),
         Format::Json => json::write(dump, out),
+        Format::Pprof => pprof::write(dump, out),
+        Format::Folded => folded::write(dump, out),
+        Format::Svg => svg::write(dump, out),
     }
 }

@@ -93,7 +93,7 @@ fn frame(frame: &Frame, out: &mut impl Write) -> io::Result<()> {
     writeln!(out)
 }
 
-/// `	/src/main.go:12`; Go writes `?:0` where it does not know.
+/// `/src/main.go:12`, indented; Go writes `?:0` where it does not know.
 fn position(place: &Place, out: &mut impl Write) -> io::Result<()> {
     let file = if place.file.is_empty() { "?".into() } else { name::plain(&place.file) };
     write!(out, "\t{file}:{}", place.line)
