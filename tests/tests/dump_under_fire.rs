@@ -52,9 +52,8 @@ impl Sources {
         let plain = callee.replace("[...]", "");
         let short = plain.rsplit(['.', '/']).next().unwrap_or_default();
         let mut words = line.split(|c: char| !c.is_alphanumeric() && c != '_');
-        let through = |(text, callees): &(&str, &[&str])| {
-            line.contains(text) && callees.contains(&callee)
-        };
+        let through =
+            |(text, callees): &(&str, &[&str])| line.contains(text) && callees.contains(&callee);
         Ok(words.any(|word| word == short) || THROUGH_VALUES.iter().any(through))
     }
 }
