@@ -53,6 +53,10 @@ fn one(section: &str) -> Result<(u64, Stacked)> {
             elided = Some((count.parse()?, calls.len()));
             continue;
         }
+        // "goroutine running on other thread; stack unavailable"
+        if line.starts_with('\t') {
+            continue;
+        }
         let place = lines.next().context("a call without a place")?.trim();
         let place = place.split_once(" +0x").map_or(place, |(place, _)| place).to_owned();
         if let Some(creator) = line.strip_prefix("created by ") {
