@@ -13,6 +13,7 @@ use super::{
     diff::DiffArgs,
     dump::DumpArgs,
     otlp::OtlpArgs,
+    top::{TOP_HELP, TopArgs},
     trace::{TRACE_HELP, TraceArgs},
     value::{Interval, LogFormat, Output, PidValue, Probes, ReportForm, Settle, Share, Text},
 };
@@ -84,16 +85,7 @@ pub(super) enum Command {
         goroscope ps --pid 4242 --output json")]
     Ps(Box<PsArgs>),
     /// Live in the terminal: processes, their creation sites, the stacks of their goroutines
-    #[command(
-        after_help = "Keys: arrows and Enter to go in, Esc to go back, < > to sort, / to filter, \
-        Space to pause, ? for help, q to end.\n\n\
-        Examples:\n  \
-        goroscope top\n  \
-        goroscope top --exe '/opt/shop/*' --interval 5s\n  \
-        goroscope top --pid 4242 --probes off\n  \
-        goroscope top --once\n  \
-        goroscope top --output json | jq -c '.processes[] | [.pid, .goroutines, .growth_per_second]'"
-    )]
+    #[command(after_help = TOP_HELP)]
     Top(Box<TopArgs>),
     /// The leak gate for CI: runs a command, and fails where its Go processes leave goroutines behind
     #[command(
@@ -285,39 +277,6 @@ pub(super) struct PsArgs {
     pub(super) selection: SelectionArgs,
     #[command(flatten)]
     pub(super) output: OutputArgs,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct TopArgs {
-    #[command(flatten)]
-    pub(super) selection: SelectionArgs,
-    #[command(flatten)]
-    pub(super) view: ViewArgs,
-    #[command(flatten)]
-    pub(super) output: OutputArgs,
-}
-
-#[derive(Debug, Args)]
-#[command(next_help_heading = "The view")]
-pub(super) struct ViewArgs {
-    /// Time between two looks [default: 1s]
-    #[arg(long, value_name = "TIME", env = "GOROSCOPE_INTERVAL", hide_env_values = true)]
-    pub(super) interval: Option<Interval>,
-    /// Print what one interval brings, and end; needs no terminal
-    #[arg(
-        long,
-        value_name = "BOOL",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        value_parser = BoolishValueParser::new(),
-        env = "GOROSCOPE_ONCE",
-        hide_env_values = true
-    )]
-    pub(super) once: Option<bool>,
-    /// Whether to attach uprobes, which count births and ends by creation site [default: auto]
-    #[arg(long, value_name = "MODE", env = "GOROSCOPE_PROBES", hide_env_values = true)]
-    pub(super) probes: Option<Probes>,
 }
 
 #[derive(Debug, Args)]

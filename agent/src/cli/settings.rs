@@ -4,11 +4,11 @@ use goroscope_ebpf_probes::trace::DEFAULT_TRACE_BYTES;
 
 use super::{
     alerts::AlertsConfig,
-    args::{AgentArgs, CheckArgs, DaemonArgs, Global, OutputArgs, SelectionArgs, TopArgs},
+    args::{AgentArgs, CheckArgs, DaemonArgs, Global, OutputArgs, SelectionArgs},
     check::{Allowed, CheckSettings, Target},
     config::Config,
     failure::Failure,
-    top::TopSettings,
+    top::{TopArgs, TopSettings},
     trace::{TraceArgs, TraceSettings},
     value::{LogFormat, Output, PidValue, Probes, ReportForm, Share, Text},
 };
@@ -137,7 +137,9 @@ pub(super) fn top(args: &TopArgs, config: &Config) -> Result<TopSettings, Failur
         scan_interval: config.scan_interval.map_or(DEFAULT_SCAN_INTERVAL, |interval| interval.0),
         goroutine_scan_budget: share(config.goroutine_scan_budget),
         probe_budget: share(config.probe_budget),
+        http_dumps: false,
         notify: None,
+        otlp: None,
         kernel_diagnostics: false,
     };
     Ok(TopSettings {

@@ -1,11 +1,13 @@
 //! `goroscope top`
 
+mod args;
 mod live;
 mod script;
 mod terminal;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
+pub(super) use self::args::{TOP_HELP, TopArgs};
 use super::{agent::hint, failure::Failure, logging::Held, target::Target, value::Output};
 use crate::{
     discover::{identity::ProcessId, proc_fs::ProcFs},
