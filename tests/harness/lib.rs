@@ -13,6 +13,8 @@ pub mod http;
 pub mod prometheus;
 pub mod promql;
 pub mod prometheus_server;
+pub mod perfetto;
+pub mod tracing;
 pub mod shipped;
 pub mod sites;
 pub mod agent;

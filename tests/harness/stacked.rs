@@ -53,6 +53,10 @@ fn one(section: &str) -> Result<(u64, Stacked)> {
             elided = Some((count.parse()?, calls.len()));
             continue;
         }
+        // "goroutine running on other thread; stack unavailable"
+        if line.starts_with('\t') {
+            continue;
+        }
         let place = lines.next().context("a call without a place")?.trim();
         let place = place.split_once(" +0x").map_or(place, |(place, _)| place).to_owned();
         if let Some(creator) = line.strip_prefix("created by ") {
@@ -191,7 +195,10 @@ mod tests {
         let expected = Stacked {
             state: "chan receive".to_owned(),
             locked: true,
-            calls: vec![call("panic", "/src/a b/panic.go:5"), call("main.f[...]", "/src/main.go:6")],
+            calls: vec![
+                call("panic", "/src/a b/panic.go:5"),
+                call("main.f[...]", "/src/main.go:6"),
+            ],
             elided: Some((7, 1)),
             created_by: None,
         };
@@ -204,7 +211,8 @@ mod tests {
     #[test]
     fn a_whole_stack_is_shortened_alike() {
         let call = |number: usize| (format!("f{number}"), String::new());
-        let whole = Stacked { calls: (0..9).map(call).collect(), ..parse(DUMP).unwrap()[&7].clone() };
+        let whole =
+            Stacked { calls: (0..9).map(call).collect(), ..parse(DUMP).unwrap()[&7].clone() };
         let short = whole.shortened(Some((7, 1)));
         assert_eq!(short.calls, [call(0), call(8)]);
     }

@@ -52,10 +52,12 @@ impl Sources {
         let plain = callee.replace("[...]", "");
         let short = plain.rsplit(['.', '/']).next().unwrap_or_default();
         let mut words = line.split(|c: char| !c.is_alphanumeric() && c != '_');
-        let through = |(text, callees): &(&str, &[&str])| {
-            line.contains(text) && callees.contains(&callee)
-        };
-        Ok(words.any(|word| word == short) || THROUGH_VALUES.iter().any(through))
+        let through =
+            |(text, callees): &(&str, &[&str])| line.contains(text) && callees.contains(&callee);
+        // What is deferred is called where the function ends, or returns.
+        let own = callee.strip_prefix(&caller.function).is_some_and(|rest| rest.starts_with('.'));
+        let deferred = own || line.trim() == "}" && callee == "sync.(*WaitGroup).Done";
+        Ok(deferred || words.any(|word| word == short) || THROUGH_VALUES.iter().any(through))
     }
 }
 

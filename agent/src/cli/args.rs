@@ -13,6 +13,7 @@ use super::{
     diff::DiffArgs,
     dump::DumpArgs,
     otlp::OtlpArgs,
+    trace::{TRACE_HELP, TraceArgs},
     value::{Interval, LogFormat, Output, PidValue, Probes, ReportForm, Settle, Share, Text},
 };
 use crate::notify::address::Address;
@@ -135,6 +136,10 @@ pub(super) enum Command {
         goroscope diff before.pb.gz after.pb.gz --output svg --output-file grown.svg"
     )]
     Diff(Box<DiffArgs>),
+    /// Records what goroutines and their threads do for a while, and tells what kept them waiting:
+    /// Go's run queue, or their threads for a CPU
+    #[command(after_help = TRACE_HELP)]
+    Trace(TraceArgs),
     /// Tells what this host allows, what is missing, and how to get it
     #[command(
         after_help = "Exit status: 0 where every check passes or warns, 1 where one fails.\n\n\
@@ -463,13 +468,19 @@ mod tests {
     #[test]
     fn every_option_has_a_variable_of_its_name() {
         for command in Cli::command().get_subcommands() {
-            if !matches!(command.get_name(), "agent" | "ps" | "top" | "check" | "doctor") {
+            if !matches!(command.get_name(), "agent" | "ps" | "top" | "check" | "trace" | "doctor")
+            {
                 continue;
             }
             for argument in command
                 .get_arguments()
                 .filter(|argument| argument.get_id() != "help" && !argument.is_positional())
             {
+                // Elsewhere the variable of this name is the form of the output.
+                if command.get_name() == "trace" && argument.get_id() == "output" {
+                    assert!(argument.get_env().is_none());
+                    continue;
+                }
                 let name = argument.get_long().unwrap().replace('-', "_").to_uppercase();
                 let variable = argument.get_env().and_then(|name| name.to_str());
                 assert_eq!(variable, Some(format!("GOROSCOPE_{name}").as_str()));

@@ -18,6 +18,7 @@ mod top;
 mod check;
 mod dump;
 mod diff;
+mod trace;
 mod doctor;
 mod generate;
 
@@ -70,6 +71,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Check(args) => check::run(&settings::check(&args, &config)?),
         Command::Dump(args) => dump::run(&args),
         Command::Diff(args) => diff::run(&args),
+        Command::Trace(args) => trace::run(&settings::trace(&args)),
         Command::Doctor(args) => doctor::run(settings::output(&args, &config)),
         Command::Completions { shell } => {
             generate::completions(shell)?;

@@ -1,5 +1,7 @@
 //! Options, environment and file brought together; what none of them says has a default.
 
+use goroscope_ebpf_probes::trace::DEFAULT_TRACE_BYTES;
+
 use super::{
     alerts::AlertsConfig,
     args::{AgentArgs, CheckArgs, DaemonArgs, Global, OutputArgs, SelectionArgs, TopArgs},
@@ -7,6 +9,7 @@ use super::{
     config::Config,
     failure::Failure,
     top::TopSettings,
+    trace::{TraceArgs, TraceSettings},
     value::{LogFormat, Output, PidValue, Probes, ReportForm, Share, Text},
 };
 use crate::{
@@ -24,6 +27,9 @@ const DEFAULT_SCAN_INTERVAL: std::time::Duration = std::time::Duration::from_sec
 const DEFAULT_INTERVAL: std::time::Duration = std::time::Duration::from_secs(1);
 const DEFAULT_SETTLE: std::time::Duration = std::time::Duration::from_millis(500);
 const DEFAULT_LASTING: std::time::Duration = std::time::Duration::from_secs(30);
+const DEFAULT_TRACE: std::time::Duration = std::time::Duration::from_secs(5);
+const DEFAULT_MAX_EVENTS: usize = 2_000_000;
+const DEFAULT_TOP: usize = 10;
 /// Of one core.
 const DEFAULT_SHARE: f64 = 0.01;
 
@@ -176,6 +182,22 @@ pub(super) fn check(args: &CheckArgs, config: &Config) -> Result<CheckSettings, 
     })
 }
 
+pub(super) fn trace(args: &TraceArgs) -> TraceSettings {
+    let size = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    // The kernel takes powers of two.
+    let ring_bytes = args.buffer_mib.map_or(DEFAULT_TRACE_BYTES, |mib| {
+        mib.0.saturating_mul(1 << 20).checked_next_power_of_two().unwrap_or(DEFAULT_TRACE_BYTES)
+    });
+    TraceSettings {
+        pid: Pid(args.pid.0),
+        duration: args.duration.map_or(DEFAULT_TRACE, |duration| duration.0),
+        output: args.output.clone(),
+        ring_bytes,
+        max_events: args.max_events.map_or(DEFAULT_MAX_EVENTS, |most| size(most.0)),
+        top: args.top.map_or(DEFAULT_TOP, |top| size(top.0)),
+    }
+}
+
 fn later<'a, T>(args: &'a [T], config: &'a [T]) -> &'a [T] {
     if args.is_empty() { config } else { args }
 }
@@ -314,6 +336,26 @@ mod tests {
         // Lists have no such form.
         let args = OutputArgs { output: None };
         assert_eq!(output(&args, &config), Output::Table);
+    }
+
+    #[test]
+    fn trace_settings() {
+        let trace = |line: &[&str]| {
+            let line = ["goroscope", "trace", "5"].iter().chain(line);
+            let Command::Trace(args) = Cli::try_parse_from(line).unwrap().command else {
+                panic!("not trace")
+            };
+            trace(&args)
+        };
+        let defaults = trace(&[]);
+        assert_eq!((defaults.pid, defaults.duration.as_secs(), defaults.top), (Pid(5), 5, 10));
+        assert_eq!((defaults.ring_bytes, defaults.max_events), (16 << 20, 2_000_000));
+        assert_eq!(defaults.output, None);
+        let line = ["--duration", "300ms", "-o", "t.json", "--buffer-mib", "3", "--top", "0"];
+        let given = trace(&line);
+        assert_eq!((given.duration.as_millis(), given.ring_bytes, given.top), (300, 4 << 20, 0));
+        assert_eq!(given.output, Some("t.json".into()));
+        assert_eq!(trace(&["--buffer-mib", "1024"]).ring_bytes, 1 << 30);
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod series_json;
 pub mod site;
 pub mod snapshot;
 pub mod top;
+pub mod trace;
 pub mod watch;
 
 #[cfg(test)]

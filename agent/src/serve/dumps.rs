@@ -50,9 +50,7 @@ pub(super) async fn dump(
             let make = move |_: &HeaderMap| {
                 let mut out = Bounded(Vec::new());
                 match dumps::write(format, &dump, &mut out) {
-                    Ok(()) if format == Format::Svg => {
-                        Reply::drawing(format.content_type(), out.0)
-                    }
+                    Ok(()) if format == Format::Svg => Reply::drawing(format.content_type(), out.0),
                     Ok(()) => Reply::ok(format.content_type(), out.0),
                     Err(error) => no_dump(&NoDump::Failed(error.to_string())),
                 }

@@ -162,9 +162,13 @@ fn one_that_runs_all_the_time_is_torn() {
         memory: RefCell::new(memory(record(4, |_, _| ()))),
         reads: Cell::new(0),
         change: |read, memory: &mut LiteralMemory| {
-            memory.put(RECORD, record(4, |g, bytes| {
-                bytes[usize::try_from(g.tracking_seq).unwrap()] = u8::try_from(read % 256).unwrap();
-            }));
+            memory.put(
+                RECORD,
+                record(4, |g, bytes| {
+                    bytes[usize::try_from(g.tracking_seq).unwrap()] =
+                        u8::try_from(read % 256).unwrap();
+                }),
+            );
         },
     };
     assert_eq!(only(&memory), (None, 0, true));

@@ -73,6 +73,7 @@ fn draw(state: &mut State, size: (u16, u16)) -> Screen {
 fn processes(leaking: u64) -> Vec<Process> {
     let mut sick = made_up::process(9, leaking + 2);
     sick.exe = "/srv/shop/checkout".to_owned();
+    sick.comm = "checkout".to_owned();
     let runtime = sick.runtime.as_mut().unwrap();
     (runtime.counts.created, runtime.counts.exited) = (1000 + leaking, 1000);
     sick.sites = vec![
@@ -196,7 +197,7 @@ fn stacks_of_a_site_and_of_the_whole_process() {
         assert!(screen.has("chan send") && screen.has("main.lookup.func1"), "{screen}");
         act(&mut state, &[Action::Enter]);
         let screen = draw(&mut state, size);
-        assert!(screen.line("runtime.gopark") < screen.line("main.lookup.func1"), "{screen}");
+        assert!(screen.line("runtime.gopark") < screen.line("runtime.chansend"), "{screen}");
         assert!(screen.has("    /src/main.go:54") && screen.has("longest 1 min"), "{screen}");
         assert!(screen.has("created by main.lookup"), "{screen}");
         act(&mut state, &[Action::Back, Action::All]);
