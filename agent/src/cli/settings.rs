@@ -137,7 +137,9 @@ pub(super) fn top(args: &TopArgs, config: &Config) -> Result<TopSettings, Failur
         scan_interval: config.scan_interval.map_or(DEFAULT_SCAN_INTERVAL, |interval| interval.0),
         goroutine_scan_budget: share(config.goroutine_scan_budget),
         probe_budget: share(config.probe_budget),
+        http_dumps: false,
         notify: None,
+        otlp: None,
         kernel_diagnostics: false,
     };
     Ok(TopSettings {
