@@ -7,6 +7,8 @@ import { clock, count, delay, rate } from "./format.js";
 const HEIGHT = 190;
 // A shorter time on the axis has seconds.
 const LONG = 600;
+// The axis is at least so long, with a single point too.
+const LEAST = 60;
 // The last points that are also told as a table.
 const TOLD = 12;
 
@@ -111,7 +113,7 @@ class Chart {
       height: HEIGHT,
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, sync: { key: "goroscope" } },
-      scales: { x: { time: true }, y: scale },
+      scales: { x: { time: true, range: (_, from, to) => [Math.min(from, to - LEAST), to] }, y: scale },
       axes: [{ ...axis, space: 75, size: 32, values: times }, { ...axis, size: 64, values }],
       series: [{}, ...this.lines.map(line)],
       hooks: { setCursor: [(plot) => this.#latest(plot.cursor.idx)] },

@@ -76,6 +76,8 @@ impl Engine {
     /// The last minutes of a process; `None` where it is not watched, or there are too many.
     pub(super) fn recorded(&self, pid: Pid) -> Option<Arc<Series>> {
         let id = self.watched.get(&pid)?.id;
-        self.records.kept.get(&id).cloned()
+        let Records { kept, .. } = &self.records;
+        // Of one that has only just been taken on there is no point yet.
+        kept.get(&id).cloned().or_else(|| (kept.len() < MOST).then(Arc::default))
     }
 }
