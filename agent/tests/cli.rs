@@ -87,6 +87,7 @@ fn help_of_each_command() {
         &["--help"][..],
         &["agent", "--help"],
         &["ps", "--help"],
+        &["top", "--help"],
         &["check", "--help"],
         &["dump", "--help"],
         &["diff", "--help"],
@@ -114,6 +115,9 @@ fn wrong_usage_is_2() {
         &["agent", "--scan-interval", "never"],
         &["agent", "--top-sites", "-1"],
         &["completions", "nosuchshell"],
+        &["top", "--interval", "1ms"],
+        &["top", "--output", "xml"],
+        &["top", "--exe", "/opt/[a"],
         &["check"],
         &["check", "--settle", "1ms", "--", "true"],
         &["check", "--pid", "1", "--", "true"],
@@ -182,6 +186,14 @@ fn a_process_that_is_not_go() {
     assert_is_error(&output, 1, &[&sleeper.pid(), "sleep", "is not a Go program"]);
     let json = run(&["ps", "--pid", &sleeper.pid(), "--output", "json"]);
     assert_is_error(&json, 1, &["is not a Go program"]);
+}
+
+#[test]
+fn top_without_a_terminal() {
+    // Standard input and output are none.
+    assert_is_error(&run(&["top"]), 1, &["top needs a terminal", "top --once", "--output json"]);
+    let output = goroscope().arg("top").env("GOROSCOPE_OUTPUT", "table").output().unwrap();
+    assert_is_error(&output, 1, &["top needs a terminal"]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The compiled kernel object keeps the rules that keep hosts alive.
+//! The compiled kernel objects keep the rules that keep hosts alive.
 
 #![expect(
     clippy::unwrap_used,
@@ -15,6 +15,7 @@ use object::{
 };
 
 const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/goroscope-probes"));
+const TRACER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/goroscope-tracer"));
 
 /// Linux 6.13 and later give kprobe-type programs whose call chain has this much stack a private
 /// stack per CPU, although uprobe programs can be preempted there: `BPF_PRIV_STACK_MIN_SIZE`,
@@ -66,9 +67,9 @@ fn reach(instruction: &[u8], frame: &mut Option<u8>) -> u64 {
     0
 }
 
-/// All functions of the object, by name.
-fn functions() -> BTreeMap<String, Function> {
-    let file = object::File::parse(OBJECT).unwrap();
+/// All functions of an object, by name.
+fn functions(object: &[u8]) -> BTreeMap<String, Function> {
+    let file = object::File::parse(object).unwrap();
     let text = starts(&file, file.section_by_name(".text").map(|text| text.index()));
     let mut found: BTreeMap<String, Function> = BTreeMap::new();
     for section in file.sections().filter(|section| section.kind() == SectionKind::Text) {
@@ -112,26 +113,37 @@ fn deepest(functions: &BTreeMap<String, Function>, name: &str) -> u64 {
 
 #[test]
 fn uprobe_programs_stay_below_the_private_stack() {
-    let functions = functions();
-    let mut programs: Vec<&String> = functions
-        .iter()
-        .filter(|(_, function)| function.section.starts_with("uprobe"))
-        .map(|(name, _)| name)
-        .collect();
-    programs.sort();
-    assert_eq!(programs, ["gdestroy", "gdestroy_sleepable", "newproc1", "newproc1_sleepable"]);
-    for name in programs {
-        let stack = deepest(&functions, name);
-        assert!(stack > 16, "{name}: {stack} bytes: the count is not right");
-        assert!(stack < PRIVATE_STACK_FROM, "{name} takes {stack} bytes of stack: {functions:#?}");
+    let counting = ["gdestroy", "gdestroy_sleepable", "newproc1", "newproc1_sleepable"];
+    for (object, expected) in [(OBJECT, &counting[..]), (TRACER, &["casgstatus"])] {
+        let functions = functions(object);
+        let mut programs: Vec<&String> = functions
+            .iter()
+            .filter(|(_, function)| function.section.starts_with("uprobe"))
+            .map(|(name, _)| name)
+            .collect();
+        programs.sort();
+        assert_eq!(programs, expected);
+        for name in programs {
+            let stack = deepest(&functions, name);
+            assert!(stack >= 16, "{name}: {stack} bytes: the count is not right");
+            assert!(stack < PRIVATE_STACK_FROM, "{name} takes {stack} bytes: {functions:#?}");
+        }
     }
 }
 
 #[test]
 fn all_counters_are_added_to_atomically() {
     // `lock *(u64 *)(dst + off) += src` is opcode 0xdb.
-    let file = object::File::parse(OBJECT).unwrap();
-    for (section, least) in [("uprobe", 6), ("uprobe.s", 6), ("tp_btf/sched_switch", 3)] {
+    let sections = [
+        (OBJECT, "uprobe", 6),
+        (OBJECT, "uprobe.s", 6),
+        (OBJECT, "tp_btf/sched_switch", 3),
+        (TRACER, "uprobe", 1),
+        (TRACER, "tp_btf/sched_switch", 1),
+        (TRACER, "tp_btf/sched_wakeup", 1),
+    ];
+    for (object, section, least) in sections {
+        let file = object::File::parse(object).unwrap();
         let code = file.section_by_name(section).unwrap().data().unwrap();
         let adds = code.chunks_exact(8).filter(|instruction| instruction[0] == 0xdb).count();
         assert!(adds >= least, "{section} has {adds} atomic adds");

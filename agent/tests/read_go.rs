@@ -172,6 +172,13 @@ fn compare(
     cells.add("LastGC", report.last_gc, gc.last_end_unix_nanoseconds);
     cells.metric(&report, "/gc/heap/live:bytes", goal.live_bytes);
     cells.metric(&report, "/gc/heap/goal:bytes", goal.goal_bytes);
+    let limit = goal.memory_limit.unwrap_or(i64::MAX as u64);
+    cells.metric(&report, "/gc/gomemlimit:bytes", limit);
+    cells.metric(&report, "/gc/gogc:percent", goal.percent.map_or(u64::MAX, u64::from));
+    let of_class = |class: &str| report.metrics.get(&format!("/memory/classes/{class}:bytes"));
+    if let (Some(total), Some(released)) = (of_class("total"), of_class("heap/released")) {
+        cells.add("total - released", total - released, goal.mapped_bytes);
+    }
     cells.metric(&report, "/gc/heap/objects:objects", heap.objects);
     cells.metric(&report, "/gc/heap/allocs:bytes", heap.allocated_bytes);
     cells.metric(&report, "/gc/heap/allocs:objects", heap.allocated_objects);

@@ -10,6 +10,7 @@ pub mod goroutine;
 pub mod ids;
 pub mod process;
 pub mod sched;
+pub mod trace;
 
 /// Default number of processes that can be watched at once ([`process::TGIDS`] and the arrays
 /// indexed by slot).

@@ -18,11 +18,13 @@ mod sched_switch;
 mod sched_wakeup;
 mod tasks;
 
+mod counter;
 mod current;
 mod followed;
 mod maps;
 mod site;
 mod task;
+#[expect(dead_code, reason = "the programs of a trace read another register")]
 mod user;
 
 /// The verifier admits no panic; the compiler wants a handler all the same.

@@ -1,7 +1,5 @@
 //! The maps; their names are in the library part, beside the records they hold.
 
-use core::arch::asm;
-
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
     macros::map,
@@ -13,6 +11,8 @@ use goroscope_ebpf_probes::{
     process::{Losses, ProcessRef},
     sched::{Running, SchedCounts, ThreadState},
 };
+
+pub(crate) use crate::counter::add;
 
 #[map]
 pub(crate) static TGIDS: HashMap<u32, ProcessRef> =
@@ -41,17 +41,6 @@ pub(crate) static RUNNING: PerCpuArray<Running> = PerCpuArray::with_max_entries(
 pub(crate) static LOSSES: Array<Losses> = Array::with_max_entries(1, 0);
 #[map]
 pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(EVENT_RING_BYTES, 0);
-
-/// Adds to a counter in a map. Atomic although some maps have one writer per process: uprobe
-/// programs run preemptibly, and a process has many threads.
-#[inline(always)]
-pub(crate) fn add(counter: *mut u64, amount: u64) {
-    // `core` has no atomics for BPF; this form of the instruction is in every kernel.
-    // SAFETY: every caller passes a field of a live map value, aligned to eight bytes.
-    unsafe {
-        asm!("lock *(u64 *)({counter} + 0) += {amount}", counter = in(reg) counter, amount = in(reg) amount);
-    }
-}
 
 /// What was lost.
 #[derive(Clone, Copy)]

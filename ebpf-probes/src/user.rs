@@ -65,3 +65,20 @@ pub(crate) fn argument(ctx: &ProbeContext, index: usize) -> u64 {
         }
     }
 }
+
+/// The `runtime.g` that the thread runs on just now, in a function with ABIInternal.
+#[inline(always)]
+pub(crate) fn current_g(ctx: &ProbeContext) -> u64 {
+    let regs: *const pt_regs = ctx.regs;
+    // SAFETY: as above.
+    unsafe {
+        #[cfg(bpf_target_arch = "aarch64")]
+        {
+            (*regs.cast::<[u64; 31]>())[28]
+        }
+        #[cfg(not(bpf_target_arch = "aarch64"))]
+        {
+            (*regs).r14
+        }
+    }
+}

@@ -16,11 +16,56 @@ use crate::{cache, requires};
 /// # Errors
 /// Where apt is missing, or does not find the package, or cannot download it.
 pub fn package(name: &str) -> Result<PathBuf> {
+    named(name)?;
+    once(name, |archive, content| {
+        let packages = cache::folder()?.join("debian");
+        let mut download = Command::new("apt-get");
+        download.args(["-q", "download", name]).current_dir(archive);
+        apt(&mut download, &packages).with_context(|| format!("downloading the package {name}"))?;
+        extract(&only_file(archive)?, content)
+    })
+}
+
+/// The folder with the files of these packages and of all that they need and the system does not
+/// have, under this name. For programs with many libraries.
+///
+/// # Errors
+/// As [`package`].
+pub fn with_needs(name: &str, wanted: &[&str]) -> Result<PathBuf> {
+    wanted.iter().chain([&name]).try_for_each(|name| named(name))?;
+    once(&format!("{name}-with-needs"), |archive, content| {
+        let packages = cache::folder()?.join("debian");
+        fs::create_dir_all(archive.join("partial"))?;
+        let mut install = Command::new("apt-get");
+        install
+            .args(["-q", "-y", "-o", "Debug::NoLocking=1", "-o", "APT::Sandbox::User=root", "-o"])
+            .arg(format!("Dir::Cache::archives={}", archive.display()))
+            .args(["--download-only", "--no-install-recommends", "install"])
+            .args(wanted);
+        apt(&mut install, &packages)
+            .with_context(|| format!("downloading the packages {}", wanted.join(", ")))?;
+        for entry in fs::read_dir(archive)? {
+            let file = entry?.path();
+            if file.extension().is_some_and(|extension| extension == "deb") {
+                extract(&file, content)?;
+            }
+        }
+        Ok(())
+    })
+}
+
+fn named(name: &str) -> Result<()> {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c);
     ensure!(
         name.chars().all(plain) && name.starts_with(|c: char| c.is_ascii_alphanumeric()),
         "{name:?} is no name of a Debian package"
     );
+    Ok(())
+}
+
+/// The folder of this name, which `fetch` fills at first use: it gets a folder for what it
+/// downloads, and one for the files.
+fn once(name: &str, fetch: impl FnOnce(&Path, &Path) -> Result<()>) -> Result<PathBuf> {
     let packages = cache::folder()?.join("debian");
     let folder = packages.join(name);
     if folder.is_dir() {
@@ -40,24 +85,22 @@ pub fn package(name: &str) -> Result<PathBuf> {
     for path in [&archive, &content] {
         fs::create_dir_all(path).with_context(|| format!("creating {}", path.display()))?;
     }
-    download(name, &archive, &packages)
-        .with_context(|| format!("downloading the package {name}"))?;
-    let file = only_file(&archive)?;
-    run(Command::new("dpkg-deb").arg("-x").arg(&file).arg(&content))
-        .with_context(|| format!("extracting {}", file.display()))?;
+    fetch(&archive, &content)?;
     fs::rename(&content, &folder).with_context(|| format!("renaming {}", content.display()))?;
     fs::remove_dir_all(&partial).with_context(|| format!("removing {}", partial.display()))?;
     Ok(folder)
 }
 
-/// Downloads a package by the lists of packages that the system has; where it has none, or old ones,
-/// by lists of our own, which are fetched into the cache folder.
-fn download(name: &str, into: &Path, packages: &Path) -> Result<()> {
-    let fetch = |options: &[String]| {
-        let mut apt = Command::new("apt-get");
-        run(apt.args(options).args(["-q", "download", name]).current_dir(into))
-    };
-    if fetch(&[]).is_ok() {
+/// Extracts a package into a folder.
+fn extract(file: &Path, content: &Path) -> Result<()> {
+    run(Command::new("dpkg-deb").arg("-x").arg(file).arg(content))
+        .with_context(|| format!("extracting {}", file.display()))
+}
+
+/// Runs a command of apt by the lists of packages that the system has; where it has none, or old
+/// ones, by lists of our own, which are fetched into the cache folder.
+fn apt(command: &mut Command, packages: &Path) -> Result<()> {
+    if run(command).is_ok() {
         return Ok(());
     }
     let lists = packages.join(".lists");
@@ -73,7 +116,13 @@ fn download(name: &str, into: &Path, packages: &Path) -> Result<()> {
         "APT::Sandbox::User=root".to_owned(),
     ];
     run(Command::new("apt-get").args(&options).args(["-q", "update"]))?;
-    fetch(&options)
+    // Of an option that is given twice the later counts: the folder for archives stays.
+    let mut again = Command::new(command.get_program());
+    again.args(&options).args(command.get_args());
+    if let Some(folder) = command.get_current_dir() {
+        again.current_dir(folder);
+    }
+    run(&mut again)
 }
 
 /// Whether packages can be had here.

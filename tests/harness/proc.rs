@@ -54,8 +54,20 @@ pub fn run_delay(pid: u32) -> Result<u64> {
 /// # Errors
 /// Where the process is gone.
 pub fn resident_bytes(pid: u32) -> Result<u64> {
+    status_bytes(pid, "VmRSS")
+}
+
+/// The most resident memory that it ever had, in bytes.
+///
+/// # Errors
+/// Where the process is gone.
+pub fn most_resident_bytes(pid: u32) -> Result<u64> {
+    status_bytes(pid, "VmHWM")
+}
+
+fn status_bytes(pid: u32, name: &str) -> Result<u64> {
     let status = fields(&read(format!("/proc/{pid}/status").into())?);
-    let line = status.get("VmRSS").context("no VmRSS")?;
+    let line = status.get(name).with_context(|| format!("no {name}"))?;
     Ok(line.trim_end_matches(" kB").trim().parse::<u64>()? * 1024)
 }
 

@@ -33,6 +33,16 @@ pub fn program(name: &str) -> Result<PathBuf> {
     Ok(debian::package("prometheus")?.join("usr/bin").join(name))
 }
 
+/// A configuration that scrapes one target, so often, and nothing else.
+#[must_use]
+pub fn scraping(target: SocketAddr, every: Duration) -> String {
+    format!(
+        "global:\n  scrape_interval: {}ms\nscrape_configs:\n  - job_name: goroscope\n    \
+         honor_labels: true\n    static_configs:\n      - targets: ['{target}']\n",
+        every.as_millis()
+    )
+}
+
 impl PrometheusServer {
     /// Starts it on a free port of the loopback interface, with the configuration `config` and the
     /// files `beside` it, and waits until it serves.
@@ -73,6 +83,12 @@ impl PrometheusServer {
         });
         served.with_context(|| server.log())?;
         Ok(server)
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.guard.pid()
     }
 
     /// What it has written.

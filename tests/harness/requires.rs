@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{bpf, toolchain::Go};
+use crate::{bpf, chromium::Chromium, toolchain::Go};
 
 /// Root, BPF, BTF and uprobes: what the agent needs to do all it can.
 ///
@@ -36,6 +36,14 @@ pub fn root() -> Result<(), String> {
 /// That it is missing.
 pub fn go(version: &'static str) -> Result<(), String> {
     Go::find(version).map(drop).map_err(|error| error.to_string())
+}
+
+/// A browser, and what drives it.
+///
+/// # Errors
+/// Why there is none.
+pub fn chromium() -> Result<(), String> {
+    Chromium::find().map(drop).map_err(|error| format!("no Chromium: {error:#}"))
 }
 
 /// A C compiler, for cgo.

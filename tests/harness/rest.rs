@@ -62,9 +62,21 @@ impl Rest {
     /// # Errors
     /// Where it does not start.
     pub fn start(path: &Path, arguments: &[&str]) -> Result<Self> {
+        Self::start_with(path, arguments, &[])
+    }
+
+    /// The same, with more in its environment.
+    ///
+    /// # Errors
+    /// Where it does not start.
+    pub fn start_with(
+        path: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Result<Self> {
         let mut command = Command::new(path);
-        let speaker = Speaker::spawn(command.args(arguments).env("GOMAXPROCS", "4"))?;
-        Ok(Self { speaker })
+        command.args(arguments).env("GOMAXPROCS", "4").envs(environment.iter().copied());
+        Ok(Self { speaker: Speaker::spawn(&mut command)? })
     }
 
     /// Its process id.

@@ -58,3 +58,17 @@ pub fn public_copies(programs: &[&Path]) -> Result<(TempDir, Vec<PathBuf>)> {
     }
     Ok((folder, copies))
 }
+
+/// Processes that are no children of ours may be read by their own user.
+///
+/// # Errors
+/// What keeps them.
+pub fn yama_allows() -> Result<(), String> {
+    match fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope") {
+        Ok(scope) if scope.trim() != "0" => Err(format!(
+            "Yama (kernel.yama.ptrace_scope={}) keeps users from reading their own processes",
+            scope.trim()
+        )),
+        _ => Ok(()),
+    }
+}

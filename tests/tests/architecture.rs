@@ -11,7 +11,7 @@ use goroscope_tests::workspace;
 
 /// The stages in the order that data passes through them; those of one rank do not know each
 /// other. `run` and `cli` wire them; `doctor` stands beside them and knows none.
-const STAGES: [(&str, u32); 13] = [
+const STAGES: [(&str, u32); 15] = [
     ("doctor", 0),
     ("discover", 0),
     ("inspect", 1),
@@ -20,8 +20,10 @@ const STAGES: [(&str, u32); 13] = [
     ("model", 3),
     ("judge", 4),
     ("dumps", 4),
+    ("push", 4),
     ("serve", 5),
     ("notify", 5),
+    ("otlp", 5),
     ("show", 5),
     ("run", 6),
     ("cli", 7),

@@ -209,6 +209,47 @@ fn services() -> Result<()> {
 }
 
 #[test]
+fn what_waits_until_a_program_is_over() -> Result<()> {
+    for release in RELEASES {
+        skip_unless!("what_waits_until_a_program_is_over", requires::go(release));
+        let go = Go::find(release)?;
+        let leftover = program("leftover", &go)?;
+        let found = leaks(&report(LEAK, &[], &leftover, &[])?);
+        let found: Vec<_> = found
+            .iter()
+            .map(|(f, l, n, r, w)| (f.as_str(), l.as_str(), *n, r.as_str(), w.as_str()))
+            .collect();
+        let wanted = [
+            ("main.forgets", "main.go:38", 2, "left", "chan send"),
+            ("main.locks", "main.go:47", 1, "left", "sync.Mutex.Lock"),
+        ];
+        ensure!(found == wanted, "{release}: {found:?}");
+        // Workers that were never told to end, tickers and sleepers are none.
+        let batch = report(FINE, &[], &program("batch", &go)?, &[])?;
+        ensure!(batch["processes"][0]["verdict"] == "fine", "{release}: {batch}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_service_may_be_idle_when_it_ends() -> Result<()> {
+    skip_unless!("a_service_may_be_idle_when_it_ends", requires::go(NEWEST));
+    let leftover = program("leftover", &Go::find(NEWEST)?)?;
+    for how in ["listens", "signals"] {
+        let report = report(FINE, &[], &leftover, &[how])?;
+        let blocked = report["processes"][0]["blocked"].as_array().context("no list")?;
+        ensure!(blocked.len() == 2, "{how}: they are told all the same: {report}");
+    }
+    // So may what is told to end.
+    let mut gate = check(&["--ignore-exit", "--"])?;
+    let mut gate = Guard::start(gate.arg(&leftover).stdout(Stdio::null()))?;
+    thread::sleep(Duration::from_millis(1500));
+    gate.signal(Signal::TERM)?;
+    ensure!(gate.wait(Duration::from_secs(10))?.code() == Some(FINE));
+    Ok(())
+}
+
+#[test]
 fn processes_that_run_already() -> Result<()> {
     skip_unless!("processes_that_run_already", requires::go(NEWEST));
     let go = Go::find(NEWEST)?;

@@ -69,17 +69,6 @@ fn needs() -> Result<(), String> {
     requires::command("setpriv").and_then(|()| requires::go(NEWEST))
 }
 
-/// Processes that are no children of ours may be read by their own user.
-fn yama_allows() -> Result<(), String> {
-    match fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope") {
-        Ok(scope) if scope.trim() != "0" => Err(format!(
-            "Yama (kernel.yama.ptrace_scope={}) keeps users from reading their own processes",
-            scope.trim()
-        )),
-        _ => Ok(()),
-    }
-}
-
 /// The process has these effective capabilities and no eBPF of its own.
 fn is_modest(pid: u32, capabilities: &str) -> Result<()> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
@@ -137,7 +126,7 @@ fn known(agent: &Agent, pid: u32) -> Result<Process> {
 #[test]
 fn an_ordinary_user_watches_its_own_processes() -> Result<()> {
     const NAME: &str = "an_ordinary_user_watches_its_own_processes";
-    skip_unless!(NAME, needs().and_then(|()| yama_allows()));
+    skip_unless!(NAME, needs().and_then(|()| user::yama_allows()));
     let stage = Stage::set()?;
     let mut target = stage.target(SOMEBODY)?;
     let pid = target.pid();
@@ -154,7 +143,7 @@ fn an_ordinary_user_watches_its_own_processes() -> Result<()> {
 #[test]
 fn an_ordinary_user_sees_only_its_own_among_others() -> Result<()> {
     const NAME: &str = "an_ordinary_user_sees_only_its_own_among_others";
-    skip_unless!(NAME, needs().and_then(|()| yama_allows()));
+    skip_unless!(NAME, needs().and_then(|()| user::yama_allows()));
     let stage = Stage::set()?;
     let mut own = stage.target(SOMEBODY)?;
     let others = [stage.target(SOMEBODY_ELSE)?, stage.target(0)?];
@@ -230,7 +219,7 @@ fn anothers_process_is_a_clear_error() -> Result<()> {
 #[test]
 fn anothers_process_does_not_keep_from_ones_own() -> Result<()> {
     const NAME: &str = "anothers_process_does_not_keep_from_ones_own";
-    skip_unless!(NAME, needs().and_then(|()| yama_allows()));
+    skip_unless!(NAME, needs().and_then(|()| user::yama_allows()));
     let stage = Stage::set()?;
     let (mut own, other) = (stage.target(SOMEBODY)?, stage.target(0)?);
     let pids = [own.pid().to_string(), other.pid().to_string()];

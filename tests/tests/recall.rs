@@ -43,9 +43,8 @@ const INNOCENTS: [&str; 4] = ["pool", "burst", "startup", "connections"];
 
 /// How long each is healthy at first.
 const HEALTHY: Duration = Duration::from_secs(12);
-/// In which a leak must be confirmed: a minute, and half of one more for forty programs on a machine
-/// that is busy otherwise. The table shows how long each took.
-const IN_TIME: Duration = Duration::from_secs(90);
+/// In which a leak must be confirmed.
+const IN_TIME: Duration = Duration::from_secs(60);
 /// How long look-alikes are watched.
 const WATCHED: Duration = Duration::from_secs(100);
 /// They mostly wait, so that all can at once.

@@ -1,4 +1,4 @@
-//! goroscope's tasks: `cargo xtask setup|build|demo|test|bench|lint|fuzz|layouts`.
+//! goroscope's tasks: `cargo xtask setup|build|demo|test|bench|record|lint|fuzz|layouts`.
 
 mod command;
 mod setup;
@@ -10,6 +10,7 @@ mod test;
 mod interrupt;
 mod demo;
 mod bench;
+mod record;
 
 use std::process::ExitCode;
 
@@ -36,6 +37,8 @@ enum Task {
     Test(test::Options),
     /// Measures, and writes the figures into docs/benchmarks.md
     Bench(bench::Options),
+    /// Records what real programs look like to the judge, as data for its tests
+    Record,
     /// Checks format, lints and documentation
     Lint,
     /// Runs the fuzz targets for a while
@@ -58,6 +61,7 @@ fn run(task: Task) -> Result<ExitCode> {
     match task {
         Task::Setup => setup::all().map(|()| ExitCode::SUCCESS),
         Task::Build => build::release().map(|()| ExitCode::SUCCESS),
+        Task::Record => record::run().map(|()| ExitCode::SUCCESS),
         Task::Demo(options) => demo::run(&options),
         Task::Test(options) => test::run(&options),
         Task::Bench(options) => bench::run(&options).map(|()| ExitCode::SUCCESS),

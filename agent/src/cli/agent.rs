@@ -8,7 +8,8 @@ use std::{
 use super::{doctor::table, failure::Failure};
 use crate::{
     doctor::{self, Host, Memory, Report},
-    notify::TlsError,
+    otlp::OtlpError,
+    push::TlsError,
     run::settings::AgentSettings,
     serve::listen::ListenError,
     show::paint::Paint,
@@ -35,7 +36,11 @@ pub(super) fn run(settings: &AgentSettings) -> anyhow::Result<ExitCode> {
     match crate::run::agent(settings) {
         Ok(()) => Ok(ExitCode::SUCCESS),
         // Errors that have nothing to do with what the host permits.
-        Err(error) if error.is::<ListenError>() || error.is::<TlsError>() => Err(error),
+        Err(error)
+            if error.is::<ListenError>() || error.is::<TlsError>() || error.is::<OtlpError>() =>
+        {
+            Err(error)
+        }
         Err(error) => Err(match hint(&report) {
             Some(hint) => Failure::new(format!("{error:#}")).hint(hint).into(),
             None => error,
@@ -44,7 +49,7 @@ pub(super) fn run(settings: &AgentSettings) -> anyhow::Result<ExitCode> {
 }
 
 /// What to do where some processes are out of reach.
-fn hint(report: &Report) -> Option<&'static str> {
+pub(super) fn hint(report: &Report) -> Option<&'static str> {
     if report.memory != Memory::All {
         return Some(
             "processes of other users are only for root, and those with CAP_SYS_PTRACE; \

@@ -12,6 +12,8 @@ use super::{
     config::{MaxProcesses, MaxSites, TopSites},
     diff::DiffArgs,
     dump::DumpArgs,
+    otlp::OtlpArgs,
+    trace::{TRACE_HELP, TraceArgs},
     value::{Interval, LogFormat, Output, PidValue, Probes, ReportForm, Settle, Share, Text},
 };
 use crate::notify::address::Address;
@@ -72,6 +74,7 @@ pub(super) enum Command {
         goroscope agent --exe '/opt/shop/*' --exclude-exe '*/migrate'\n  \
         goroscope agent --cgroup /kubepods.slice --listen 0.0.0.0:4676\n  \
         goroscope agent --pid 4242 --probes off\n  \
+        goroscope agent --otlp-endpoint http://127.0.0.1:4318 --otlp-interval 15s\n  \
         GOROSCOPE_LISTEN=unix:/run/goroscope.sock goroscope agent --config /etc/goroscope.yaml")]
     Agent(Box<AgentArgs>),
     /// Lists the Go processes in sight, and how well each can be watched
@@ -80,6 +83,18 @@ pub(super) enum Command {
         goroscope ps --cgroup /system.slice\n  \
         goroscope ps --pid 4242 --output json")]
     Ps(Box<PsArgs>),
+    /// Live in the terminal: processes, their creation sites, the stacks of their goroutines
+    #[command(
+        after_help = "Keys: arrows and Enter to go in, Esc to go back, < > to sort, / to filter, \
+        Space to pause, ? for help, q to end.\n\n\
+        Examples:\n  \
+        goroscope top\n  \
+        goroscope top --exe '/opt/shop/*' --interval 5s\n  \
+        goroscope top --pid 4242 --probes off\n  \
+        goroscope top --once\n  \
+        goroscope top --output json | jq -c '.processes[] | [.pid, .goroutines, .growth_per_second]'"
+    )]
+    Top(Box<TopArgs>),
     /// The leak gate for CI: runs a command, and fails where its Go processes leave goroutines behind
     #[command(
         after_help = "In a test program a goroutine is left behind when the test that made it is \
@@ -121,6 +136,10 @@ pub(super) enum Command {
         goroscope diff before.pb.gz after.pb.gz --output svg --output-file grown.svg"
     )]
     Diff(Box<DiffArgs>),
+    /// Records what goroutines and their threads do for a while, and tells what kept them waiting:
+    /// Go's run queue, or their threads for a CPU
+    #[command(after_help = TRACE_HELP)]
+    Trace(TraceArgs),
     /// Tells what this host allows, what is missing, and how to get it
     #[command(
         after_help = "Exit status: 0 where every check passes or warns, 1 where one fails.\n\n\
@@ -233,6 +252,19 @@ pub(super) struct DaemonArgs {
     /// Time between two looks at all processes; starts and ends are seen at once [default: 10s]
     #[arg(long, value_name = "TIME", env = "GOROSCOPE_SCAN_INTERVAL", hide_env_values = true)]
     pub(super) scan_interval: Option<Interval>,
+    /// Give out the stacks of all goroutines to whoever may ask: on the page, and at
+    /// /api/v1/processes/{pid}/dump [default: no]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = BoolishValueParser::new(),
+        env = "GOROSCOPE_HTTP_DUMPS",
+        hide_env_values = true
+    )]
+    pub(super) http_dumps: Option<bool>,
     /// Alertmanager that alerts are pushed to: http://HOST:PORT or https://HOST:PORT; repeatable.
     /// Of what, TLS and authentication: key "alerts" of the configuration file [default: none]
     #[arg(
@@ -243,6 +275,8 @@ pub(super) struct DaemonArgs {
         hide_env_values = true
     )]
     pub(super) alertmanager: Vec<Address>,
+    #[command(flatten)]
+    pub(super) otlp: OtlpArgs,
 }
 
 #[derive(Debug, Args)]
@@ -251,6 +285,39 @@ pub(super) struct PsArgs {
     pub(super) selection: SelectionArgs,
     #[command(flatten)]
     pub(super) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TopArgs {
+    #[command(flatten)]
+    pub(super) selection: SelectionArgs,
+    #[command(flatten)]
+    pub(super) view: ViewArgs,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "The view")]
+pub(super) struct ViewArgs {
+    /// Time between two looks [default: 1s]
+    #[arg(long, value_name = "TIME", env = "GOROSCOPE_INTERVAL", hide_env_values = true)]
+    pub(super) interval: Option<Interval>,
+    /// Print what one interval brings, and end; needs no terminal
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = BoolishValueParser::new(),
+        env = "GOROSCOPE_ONCE",
+        hide_env_values = true
+    )]
+    pub(super) once: Option<bool>,
+    /// Whether to attach uprobes, which count births and ends by creation site [default: auto]
+    #[arg(long, value_name = "MODE", env = "GOROSCOPE_PROBES", hide_env_values = true)]
+    pub(super) probes: Option<Probes>,
 }
 
 #[derive(Debug, Args)]
@@ -330,9 +397,14 @@ impl Cli {
         {
             args.settle_sources(matches)?;
         }
+        if let (Command::Agent(args), Some((_, matches))) = (&mut cli.command, matches.subcommand())
+        {
+            args.daemon.otlp.settle_sources(matches);
+        }
         let selection = match &mut cli.command {
             Command::Agent(args) => Some(&mut args.selection),
             Command::Ps(args) => Some(&mut args.selection),
+            Command::Top(args) => Some(&mut args.selection),
             _ => None,
         };
         if let (Some(selection), Some((_, matches))) = (selection, matches.subcommand()) {
@@ -370,7 +442,7 @@ impl CheckArgs {
 }
 
 /// At commas, but for those within braces, which are part of a glob.
-fn split(list: &str) -> Vec<Text> {
+pub(super) fn split(list: &str) -> Vec<Text> {
     let mut depth = 0_usize;
     let parts = list.split(|c| {
         match c {
@@ -396,13 +468,19 @@ mod tests {
     #[test]
     fn every_option_has_a_variable_of_its_name() {
         for command in Cli::command().get_subcommands() {
-            if !matches!(command.get_name(), "agent" | "ps" | "check" | "doctor") {
+            if !matches!(command.get_name(), "agent" | "ps" | "top" | "check" | "trace" | "doctor")
+            {
                 continue;
             }
             for argument in command
                 .get_arguments()
                 .filter(|argument| argument.get_id() != "help" && !argument.is_positional())
             {
+                // Elsewhere the variable of this name is the form of the output.
+                if command.get_name() == "trace" && argument.get_id() == "output" {
+                    assert!(argument.get_env().is_none());
+                    continue;
+                }
                 let name = argument.get_long().unwrap().replace('-', "_").to_uppercase();
                 let variable = argument.get_env().and_then(|name| name.to_str());
                 assert_eq!(variable, Some(format!("GOROSCOPE_{name}").as_str()));

@@ -18,6 +18,7 @@ use super::{
     failure::Failure,
     value::{Interval, LogFormat, PidValue, Probes, ReportForm, Settle, Share, Text, Within},
 };
+use crate::otlp::endpoint::Endpoint;
 
 /// A file that is larger than this is no configuration.
 const FILE_LIMIT: u64 = 1 << 20;
@@ -56,6 +57,10 @@ pub(super) struct Config {
     pub(super) max_sites: Option<MaxSites>,
     #[serde(deserialize_with = "one")]
     pub(super) scan_interval: Option<Interval>,
+    pub(super) http_dumps: Option<bool>,
+    #[serde(deserialize_with = "one")]
+    pub(super) interval: Option<Interval>,
+    pub(super) once: Option<bool>,
     #[serde(deserialize_with = "one")]
     pub(super) output: Option<ReportForm>,
     #[serde(deserialize_with = "one")]
@@ -75,6 +80,20 @@ pub(super) struct Config {
     #[serde(deserialize_with = "one")]
     pub(super) quiet: Option<u8>,
     pub(super) alerts: Option<AlertsConfig>,
+    #[serde(deserialize_with = "one")]
+    pub(super) otlp_endpoint: Option<Endpoint>,
+    #[serde(deserialize_with = "one")]
+    pub(super) otlp_interval: Option<Interval>,
+    #[serde(deserialize_with = "many")]
+    pub(super) otlp_header: Vec<Text>,
+    #[serde(deserialize_with = "one")]
+    pub(super) otlp_headers_file: Option<Text>,
+    #[serde(deserialize_with = "one")]
+    pub(super) otlp_ca_file: Option<Text>,
+    #[serde(deserialize_with = "one")]
+    pub(super) otlp_cert_file: Option<Text>,
+    #[serde(deserialize_with = "one")]
+    pub(super) otlp_key_file: Option<Text>,
 }
 
 pub(super) type TopSites = Within<0, 10_000>;
@@ -211,7 +230,7 @@ mod tests {
             "pid: [1, 2]\nexe: /opt/*\ncgroup: [/a, /b]\nexclude_pid: 3\nexclude_exe: x\n\
              exclude_cgroup: /c\nlisten:\n  - 127.0.0.1:1\n  - unix:/run/g\nprobes: off\n\
              top_sites: 10\nmax_processes: 100\nmax_sites: 1000\n\
-             scan_interval: 500ms\noutput: json\nsettle: 200ms\nfor: 1m\n\
+             scan_interval: 500ms\ninterval: 2s\nonce: true\noutput: json\nsettle: 200ms\nfor: 1m\n\
              allow: main.*\nstrict: true\nignore_exit: false\nreport: out.xml\nlog_format: json\nverbose: 2\nquiet: 1\n",
         )
         .unwrap();
@@ -221,6 +240,8 @@ mod tests {
         assert_eq!(config.listen.len(), 2);
         assert_eq!(config.probes, Some(Probes::Off));
         assert_eq!(config.scan_interval, Some(Interval(Duration::from_millis(500))));
+        assert_eq!(config.interval, Some(Interval(Duration::from_secs(2))));
+        assert_eq!(config.once, Some(true));
         assert_eq!(config.settle, Some(Settle(Duration::from_millis(200))));
         assert_eq!(config.lasting, Some(Interval(Duration::from_secs(60))));
         assert_eq!((config.strict, config.ignore_exit), (Some(true), Some(false)));

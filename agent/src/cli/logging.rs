@@ -1,6 +1,9 @@
 //! The log, on stderr.
 
-use std::io;
+use std::{
+    io::{self, IsTerminal as _, Write},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{
@@ -17,6 +20,8 @@ pub(super) enum Usual {
     Info,
     /// A command tells what is odd.
     Warn,
+    /// As [`Self::Warn`], and what is found is shown already.
+    Shown,
 }
 
 /// The level for so many more or fewer.
@@ -25,7 +30,7 @@ pub(super) fn level(verbosity: i16, usual: Usual) -> LevelFilter {
         (2.., _) => LevelFilter::TRACE,
         (1, _) => LevelFilter::DEBUG,
         (0, Usual::Info) => LevelFilter::INFO,
-        (0, Usual::Warn) => LevelFilter::WARN,
+        (0, Usual::Warn | Usual::Shown) => LevelFilter::WARN,
         (-1, _) => LevelFilter::ERROR,
         (..=-2, _) => LevelFilter::OFF,
     }
@@ -33,21 +38,67 @@ pub(super) fn level(verbosity: i16, usual: Usual) -> LevelFilter {
 
 /// Begins the log; what libraries write through the crate `log` (aya, and through it the kernel
 /// programs) is part of it.
-pub(super) fn start(settings: LogSettings, level: LevelFilter) {
+pub(super) fn start(settings: LogSettings, level: LevelFilter, usual: Usual) -> Held {
+    let held = Held::default();
+    let writer = held.clone();
     let lines = tracing_subscriber::fmt::layer()
-        .with_writer(io::stderr)
+        .with_writer(move || writer.clone())
         .with_ansi(Paint::on(&io::stderr()).is_on());
     // What these have to tell is about themselves.
     let chatty = ["globset", "hyper", "hyper_util", "mio", "tokio", "axum"];
     let filter = Targets::new()
         .with_default(level)
         .with_targets(chatty.map(|target| (target, level.min(LevelFilter::WARN))));
+    let shown = ["goroscope::run::leaks"].map(|target| (target, LevelFilter::OFF));
+    let shown = shown.into_iter().filter(|_| usual == Usual::Shown);
+    let filter = filter.with_targets(shown);
     let lines = match settings.format {
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().boxed(),
     };
     // It fails where there is a log already, which is then as good.
     let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
+    held
+}
+
+/// Most bytes that are held back.
+const MOST_HELD: usize = 1 << 16;
+
+/// The way to stderr, which can be held up while the terminal shows something else.
+#[derive(Clone, Default)]
+pub(super) struct Held(Arc<Mutex<Option<Vec<u8>>>>);
+
+impl Held {
+    /// From now on lines are kept, if stderr is a terminal; when there are too many, the first.
+    pub(super) fn hold(&self) {
+        if io::stderr().is_terminal() {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Vec::new());
+        }
+    }
+
+    /// Lets go what was kept.
+    pub(super) fn release(&self) {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // Where there is no stderr there is nobody to tell.
+        let _ = io::stderr().lock().write_all(&kept.unwrap_or_default());
+    }
+}
+
+impl Write for Held {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        match &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(kept) if kept.len().saturating_add(line.len()) <= MOST_HELD => {
+                kept.extend_from_slice(line);
+            }
+            Some(_) => {}
+            None => io::stderr().lock().write_all(line)?,
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -61,6 +112,7 @@ mod tests {
         assert_eq!(level(1, Usual::Warn), LevelFilter::DEBUG);
         assert_eq!(level(9, Usual::Info), LevelFilter::TRACE);
         assert_eq!(level(-1, Usual::Info), LevelFilter::ERROR);
+        assert_eq!(level(0, Usual::Shown), LevelFilter::WARN);
         assert_eq!(level(-5, Usual::Info), LevelFilter::OFF);
     }
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 mod value;
 mod failure;
 mod alerts;
+mod otlp;
 mod config;
 mod args;
 mod settings;
@@ -13,9 +14,11 @@ mod target;
 
 mod agent;
 mod ps;
+mod top;
 mod check;
 mod dump;
 mod diff;
+mod trace;
 mod doctor;
 mod generate;
 
@@ -42,9 +45,13 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let config = cli.global.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
     let log = settings::log(&cli.global, &config);
-    let usual = if matches!(cli.command, Command::Agent(_)) { Usual::Info } else { Usual::Warn };
+    let usual = match &cli.command {
+        Command::Agent(_) => Usual::Info,
+        Command::Top(_) => Usual::Shown,
+        _ => Usual::Warn,
+    };
     let level = logging::level(log.verbosity, usual);
-    logging::start(log, level);
+    let held = logging::start(log, level, usual);
     match cli.command {
         Command::Agent(args) => {
             let diagnostics = level >= tracing::level_filters::LevelFilter::TRACE;
@@ -54,9 +61,17 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             &settings::selection(&args.selection, &config)?,
             settings::output(&args.output, &config),
         ),
+        Command::Top(args) => {
+            let settings = settings::top(&args, &config)?;
+            if settings.is_live() {
+                held.hold();
+            }
+            top::run(&settings, &held)
+        }
         Command::Check(args) => check::run(&settings::check(&args, &config)?),
         Command::Dump(args) => dump::run(&args),
         Command::Diff(args) => diff::run(&args),
+        Command::Trace(args) => trace::run(&settings::trace(&args)),
         Command::Doctor(args) => doctor::run(settings::output(&args, &config)),
         Command::Completions { shell } => {
             generate::completions(shell)?;

@@ -242,6 +242,7 @@ fn process(procfs: &ProcFs, candidate: Candidate, watch: Watches) -> Process {
     Process {
         id: candidate.id,
         started_at: procfs.started_at(candidate.id.start).unwrap_or_default(),
+        watched_at: 0.0,
         exe: candidate.exe.path.to_string_lossy().into_owned(),
         comm: candidate.comm,
         binary: None,
@@ -285,20 +286,11 @@ fn table(processes: &[Process]) -> Table {
             number(process.threads),
             name(process.watch.runtime.as_str()),
             name(process.watch.probes.as_str()),
-            name(whose(process)),
+            name(process.origin.owner().unwrap_or("-")),
             escape(&process.exe, PATH_LIMIT),
         ]);
     }
     table
-}
-
-/// The unit, or the name of the container, or the part of its id that people use.
-fn whose(process: &Process) -> &str {
-    const SHORT_ID: usize = 12;
-    let origin = &process.origin;
-    let id = origin.container_id.as_deref().map(|id| id.get(..SHORT_ID).unwrap_or(id));
-    let pod = origin.pod.as_deref();
-    pod.or(origin.container.as_deref()).or(id).or(origin.unit.as_deref()).unwrap_or("-")
 }
 
 #[cfg(test)]
@@ -317,6 +309,7 @@ mod tests {
         Process {
             id: ProcessId { pid: Pid(pid), start: StartTime(1) },
             started_at: 0.0,
+            watched_at: 0.0,
             exe: "/opt/\x1b[31mapp".to_owned(),
             comm: "app".to_owned(),
             binary: Some(BinaryFacts {

@@ -1,12 +1,16 @@
 //! Options, environment and file brought together; what none of them says has a default.
 
+use goroscope_ebpf_probes::trace::DEFAULT_TRACE_BYTES;
+
 use super::{
     alerts::AlertsConfig,
-    args::{AgentArgs, CheckArgs, DaemonArgs, Global, OutputArgs, SelectionArgs},
+    args::{AgentArgs, CheckArgs, DaemonArgs, Global, OutputArgs, SelectionArgs, TopArgs},
     check::{Allowed, CheckSettings, Target},
     config::Config,
     failure::Failure,
-    value::{LogFormat, Output, PidValue, Probes, ReportForm, Text},
+    top::TopSettings,
+    trace::{TraceArgs, TraceSettings},
+    value::{LogFormat, Output, PidValue, Probes, ReportForm, Share, Text},
 };
 use crate::{
     discover::{
@@ -20,8 +24,12 @@ use crate::{
 const DEFAULT_LISTEN: &str = "127.0.0.1:4676";
 const DEFAULT_TOP_SITES: u32 = 50;
 const DEFAULT_SCAN_INTERVAL: std::time::Duration = std::time::Duration::from_secs(10);
+const DEFAULT_INTERVAL: std::time::Duration = std::time::Duration::from_secs(1);
 const DEFAULT_SETTLE: std::time::Duration = std::time::Duration::from_millis(500);
 const DEFAULT_LASTING: std::time::Duration = std::time::Duration::from_secs(30);
+const DEFAULT_TRACE: std::time::Duration = std::time::Duration::from_secs(5);
+const DEFAULT_MAX_EVENTS: usize = 2_000_000;
+const DEFAULT_TOP: usize = 10;
 /// Of one core.
 const DEFAULT_SHARE: f64 = 0.01;
 
@@ -103,8 +111,40 @@ pub(super) fn agent(
             .probe_budget
             .or(config.probe_budget)
             .map_or(DEFAULT_SHARE, |share| share.0),
+        http_dumps: daemon.http_dumps.or(config.http_dumps).unwrap_or(false),
         notify: AlertsConfig::settings(config.alerts.as_ref(), &daemon.alertmanager)?,
+        otlp: daemon.otlp.settings(config)?,
         kernel_diagnostics,
+    })
+}
+
+pub(super) fn top(args: &TopArgs, config: &Config) -> Result<TopSettings, Failure> {
+    let TopArgs { selection, view, output } = args;
+    let mut limits = Limits::default();
+    if let Some(most) = config.max_processes {
+        limits.processes = most.0;
+    }
+    if let Some(most) = config.max_sites {
+        limits.sites = most.0;
+    }
+    let share = |of: Option<Share>| of.map_or(DEFAULT_SHARE, |share| share.0);
+    let agent = AgentSettings {
+        selection: self::selection(selection, config)?,
+        listen: Vec::new(),
+        probes: view.probes.or(config.probes).unwrap_or(Probes::Auto).into(),
+        top_sites: 0,
+        limits,
+        scan_interval: config.scan_interval.map_or(DEFAULT_SCAN_INTERVAL, |interval| interval.0),
+        goroutine_scan_budget: share(config.goroutine_scan_budget),
+        probe_budget: share(config.probe_budget),
+        notify: None,
+        kernel_diagnostics: false,
+    };
+    Ok(TopSettings {
+        agent,
+        interval: view.interval.or(config.interval).map_or(DEFAULT_INTERVAL, |every| every.0),
+        once: view.once.or(config.once).unwrap_or(false),
+        output: self::output(output, config),
     })
 }
 
@@ -142,6 +182,22 @@ pub(super) fn check(args: &CheckArgs, config: &Config) -> Result<CheckSettings, 
     })
 }
 
+pub(super) fn trace(args: &TraceArgs) -> TraceSettings {
+    let size = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    // The kernel takes powers of two.
+    let ring_bytes = args.buffer_mib.map_or(DEFAULT_TRACE_BYTES, |mib| {
+        mib.0.saturating_mul(1 << 20).checked_next_power_of_two().unwrap_or(DEFAULT_TRACE_BYTES)
+    });
+    TraceSettings {
+        pid: Pid(args.pid.0),
+        duration: args.duration.map_or(DEFAULT_TRACE, |duration| duration.0),
+        output: args.output.clone(),
+        ring_bytes,
+        max_events: args.max_events.map_or(DEFAULT_MAX_EVENTS, |most| size(most.0)),
+        top: args.top.map_or(DEFAULT_TOP, |top| size(top.0)),
+    }
+}
+
 fn later<'a, T>(args: &'a [T], config: &'a [T]) -> &'a [T] {
     if args.is_empty() { config } else { args }
 }
@@ -162,7 +218,7 @@ mod tests {
     use crate::{
         cli::{
             args::{Cli, Command},
-            value::{Interval, Share, Within},
+            value::{Interval, Within},
         },
         discover::identity::Pid,
         run::settings::ProbesMode,
@@ -185,6 +241,7 @@ mod tests {
         assert_eq!(settings.scan_interval.as_secs(), 10);
         assert_eq!((settings.probe_budget, settings.goroutine_scan_budget), (0.01, 0.01));
         assert_eq!(settings.selection.only_pids(), None);
+        assert!(!settings.http_dumps);
     }
 
     #[test]
@@ -200,6 +257,7 @@ mod tests {
             scan_interval: Some(Interval(std::time::Duration::from_secs(1))),
             probe_budget: Some(Share(0.02)),
             goroutine_scan_budget: Some(Share(0.03)),
+            http_dumps: Some(true),
             ..Config::default()
         };
         let from_file = settings(&[], &config);
@@ -208,6 +266,7 @@ mod tests {
         assert_eq!(from_file.probes, ProbesMode::Off);
         assert_eq!((from_file.limits.processes, from_file.limits.sites), (8, 9));
         assert_eq!((from_file.top_sites, from_file.scan_interval.as_secs()), (7, 1));
+        assert!(from_file.http_dumps && !settings(&["--http-dumps=no"], &config).http_dumps);
         assert_eq!((from_file.probe_budget, from_file.goroutine_scan_budget), (0.02, 0.03));
         let line =
             ["--pid", "6", "--listen", "unix:/line", "--probes", "always", "--top-sites", "3"];
@@ -215,6 +274,33 @@ mod tests {
         assert!(from_line.selection.names(Pid(6)) && !from_line.selection.names(Pid(5)));
         assert_eq!(from_line.listen, ["unix:/line"]);
         assert_eq!((from_line.probes, from_line.top_sites), (ProbesMode::Always, 3));
+    }
+
+    #[test]
+    fn top_settings() {
+        let top = |line: &[&str], config: &Config| {
+            let line = ["goroscope", "top"].iter().chain(line);
+            let Command::Top(args) = Cli::try_parse_from(line).unwrap().command else {
+                panic!("not top")
+            };
+            top(&args, config).unwrap()
+        };
+        let defaults = top(&[], &Config::default());
+        assert!(defaults.is_live() && defaults.agent.listen.is_empty());
+        assert_eq!((defaults.interval.as_secs(), defaults.agent.probes), (1, ProbesMode::Auto));
+        let config = Config {
+            once: Some(true),
+            interval: Some(Interval(std::time::Duration::from_secs(7))),
+            probes: Some(Probes::Off),
+            ..Config::default()
+        };
+        let from_file = top(&[], &config);
+        assert!(from_file.once && !from_file.is_live());
+        assert_eq!((from_file.interval.as_secs(), from_file.agent.probes), (7, ProbesMode::Off));
+        let line = ["--once=no", "--interval", "2s", "--probes", "always", "--output", "json"];
+        let from_line = top(&line, &config);
+        assert!(!from_line.once && !from_line.is_live());
+        assert_eq!((from_line.interval.as_secs(), from_line.agent.probes), (2, ProbesMode::Always));
     }
 
     #[test]
@@ -250,6 +336,26 @@ mod tests {
         // Lists have no such form.
         let args = OutputArgs { output: None };
         assert_eq!(output(&args, &config), Output::Table);
+    }
+
+    #[test]
+    fn trace_settings() {
+        let trace = |line: &[&str]| {
+            let line = ["goroscope", "trace", "5"].iter().chain(line);
+            let Command::Trace(args) = Cli::try_parse_from(line).unwrap().command else {
+                panic!("not trace")
+            };
+            trace(&args)
+        };
+        let defaults = trace(&[]);
+        assert_eq!((defaults.pid, defaults.duration.as_secs(), defaults.top), (Pid(5), 5, 10));
+        assert_eq!((defaults.ring_bytes, defaults.max_events), (16 << 20, 2_000_000));
+        assert_eq!(defaults.output, None);
+        let line = ["--duration", "300ms", "-o", "t.json", "--buffer-mib", "3", "--top", "0"];
+        let given = trace(&line);
+        assert_eq!((given.duration.as_millis(), given.ring_bytes, given.top), (300, 4 << 20, 0));
+        assert_eq!(given.output, Some("t.json".into()));
+        assert_eq!(trace(&["--buffer-mib", "1024"]).ring_bytes, 1 << 30);
     }
 
     #[test]

@@ -45,6 +45,15 @@ impl Origin {
         origin
     }
 
+    /// The name that says most to people: the pod or the container; else the part of the container's
+    /// id that they use; else the unit.
+    #[must_use]
+    pub fn owner(&self) -> Option<&str> {
+        const SHORT_ID: usize = 12;
+        let id = self.container_id.as_deref().map(|id| id.get(..SHORT_ID).unwrap_or(id));
+        self.pod.as_deref().or(self.container.as_deref()).or(id).or(self.unit.as_deref())
+    }
+
     /// From the root down, what is further in replaces what is further out.
     fn of_path(path: &str) -> Self {
         let mut origin = Self::default();

@@ -1,4 +1,5 @@
-//! Where the probes sit: the two functions that every goroutine passes exactly once.
+//! Where the probes sit: the two functions that every goroutine passes exactly once, and, for a
+//! trace, the one that changes its status.
 //!
 //! `newproc1` makes each goroutine, coroutines included; `gdestroy` ends each. Up to Go 1.21 the
 //! latter is part of `goexit0`
@@ -6,6 +7,7 @@
 //! <https://github.com/golang/go/blob/go1.22.0/src/runtime/proc.go>).
 
 use super::{
+    Binary,
     address::{FileAddress, FileOffset},
     elf::Elf,
     error::InspectError,
@@ -17,6 +19,9 @@ use super::{
 const BIRTH: &str = "runtime.newproc1";
 const DEATH: &str = "runtime.gdestroy";
 const DEATH_BEFORE_1_22: &str = "runtime.goexit0";
+/// Changes the status of goroutines; only a trace probes it, for it is called several times in each
+/// one's life.
+const CHANGE: &str = "runtime.casgstatus";
 
 /// The places for the probes of a binary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +65,24 @@ impl ProbePoints {
     }
 }
 
+impl Binary {
+    /// Where a goroutine changes its status, which it does several times in its life.
+    ///
+    /// # Errors
+    ///
+    /// Where the function is not found, or does not begin as Go's functions do.
+    pub fn status_change(&self) -> Result<ProbePoint, InspectError> {
+        let missing = InspectError::NoFunction { name: CHANGE };
+        let functions = match (&self.symbols.functions, &self.probe_points) {
+            (Some(functions), _) => functions,
+            (None, Err(error)) => return Err(error.clone()),
+            (None, Ok(_)) => return Err(missing),
+        };
+        let [change] = functions.named([CHANGE])?;
+        point(functions, &self.elf, CHANGE, &change.ok_or(missing)?)
+    }
+}
+
 fn point(
     functions: &Functions,
     elf: &Elf,
@@ -72,7 +95,9 @@ fn point(
     let executable = elf.segment_at(function.entry).is_some_and(|segment| segment.executable);
     let start = elf.in_file(function.entry, seen).filter(|_| executable).ok_or(missing)?;
     let code = functions.source.read(name, start.0, seen)?;
-    let behind = prologue::behind_check(&elf.arch, &code, size).ok_or_else(|| {
+    // Those that are counted exactly must have a check: without one they are not what is known.
+    let place = if name == CHANGE { prologue::frame_setup } else { prologue::behind_check };
+    let behind = place(&elf.arch, &code, size).ok_or_else(|| {
         let bytes = code.iter().take(32).map(|byte| format!("{byte:02x}")).collect();
         InspectError::Prologue { name, bytes }
     })?;

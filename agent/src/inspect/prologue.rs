@@ -32,3 +32,13 @@ pub(super) fn behind_check(arch: &Arch, code: &[u8], size: u64) -> Option<Behind
         Arch::Other(_) => None,
     }
 }
+
+/// As [`behind_check`]; of a function that has no check, and so is never begun again, its first
+/// instruction.
+pub(super) fn frame_setup(arch: &Arch, code: &[u8], size: u64) -> Option<Behind> {
+    behind_check(arch, code, size).or_else(|| match arch {
+        Arch::Amd64 => amd64::unchecked(code),
+        Arch::Arm64 => arm64::unchecked(code),
+        Arch::Other(_) => None,
+    })
+}

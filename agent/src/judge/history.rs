@@ -80,6 +80,16 @@ impl History {
         self.0.push_back(point);
     }
 
+    /// How many more there are each second, from the first of the last points to the last. `None`
+    /// where there are too few to tell.
+    pub(super) fn growth(&self, most: usize) -> Option<f64> {
+        let last = self.0.back()?;
+        let first = self.0.iter().rev().take(most).last()?;
+        let seconds = last.at.saturating_sub(first.at).as_secs_f64();
+        let points = self.0.len().min(most);
+        (points > 2 && seconds > 0.0).then(|| (last.old as f64 - first.old as f64) / seconds)
+    }
+
     /// The last points, at most so many, from where the site was at rest before it began to grow:
     /// what a leak could have made.
     pub(super) fn rise(&self, most: usize) -> Rise {
@@ -149,6 +159,13 @@ mod tests {
         assert_eq!(history(&[]).rise(24).net(), 0);
         assert_eq!(history(&[5, 7, 9]).rise(24).net(), 4);
         assert_eq!(history(&[5, 7, 9]).rise(24).duration().as_secs(), 10);
+    }
+
+    #[test]
+    fn growth_is_told_with_three_points_and_may_be_negative() {
+        assert_eq!(history(&[1, 2]).growth(13), None);
+        assert_eq!(history(&[1, 2, 11]).growth(13), Some(1.0));
+        assert_eq!(history(&[0, 100, 50, 0]).growth(3), Some(-10.0));
     }
 
     #[test]

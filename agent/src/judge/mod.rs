@@ -20,6 +20,8 @@ pub mod process;
 mod world;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod recorded;
 
 pub mod alert;
 

@@ -17,8 +17,11 @@ use crate::{
 
 /// Sites of a process that have a history. Those with fewest goroutines are forgotten first.
 const MAX_SITES: usize = 1024;
-/// Sites with fewer goroutines than this have none.
-const LEAST_LIVE: u64 = 4;
+/// Sites with fewer goroutines than this have none. What leaks one a minute has to be seen from its
+/// beginning.
+const LEAST_LIVE: u64 = 2;
+/// Points at the fast pace that growth is told by: a minute.
+const GROWTH_POINTS: usize = 13;
 
 /// A creation site, by addresses in the process: behind the `go` statement, and of the function
 /// started.
@@ -122,6 +125,14 @@ impl ProcessJudge {
         }
     }
 
+    /// How many more goroutines there are each minute, of the sites that have a history; verdict or
+    /// not.
+    #[must_use]
+    pub fn growth(&self) -> HashMap<SiteAddress, f64> {
+        let growth = self.sites.iter().map(|(address, site)| Some((*address, site.growth()?)));
+        growth.flatten().collect()
+    }
+
     /// The sites that are judged to leak, those with most goroutines first.
     #[must_use]
     pub fn leaks(&self) -> Vec<Judged> {
@@ -147,6 +158,11 @@ impl ProcessJudge {
 }
 
 impl Site {
+    /// How many more there are each minute, by the points of the last minute.
+    fn growth(&self) -> Option<f64> {
+        self.histories.first()?.growth(GROWTH_POINTS).map(|per_second| per_second * 60.0)
+    }
+
     fn add(&mut self, at: Duration, sum: &Sum, paces: [bool; PACES.len()]) {
         let each = self.histories.iter_mut().zip(paces).zip(sum.seen.old).zip(sum.seen.survivors);
         for (((history, is_new), old), survivors) in each {

@@ -21,6 +21,10 @@ const LEAST_INTERVALS: u32 = 6;
 /// more points, only while their number grows as fast as it began to, and where nearly all of them
 /// wait whenever they are looked at.
 const LEAST_POINTS_AT_WORK: usize = 7;
+/// Where it cannot be said whether they run, because some have and some have not yet, it takes longer
+/// to see whether the growth fades, as that of a cache does that warms up.
+const LEAST_POINTS_UNDECIDED: usize = 10;
+const STEADY_UNDECIDED: f64 = 0.9;
 const NEARLY_ALL: f64 = 0.95;
 /// A leak is over when less than this part of its goroutines is left.
 const DRAINED: f64 = 0.5;
@@ -123,8 +127,12 @@ fn weigh(pace: &Pace, rise: &Rise, waiting: Waiting) -> Weight {
         return Weight::Unknown;
     }
     let stuck = stillness.says == Says::Leak || waiting.for_good;
-    let grows_on = rise.0.len() >= LEAST_POINTS_AT_WORK
-        && growth.steadiness >= growth::STEADY
+    let (least_points, steady) = match stillness.says {
+        Says::Unknown => (LEAST_POINTS_UNDECIDED, STEADY_UNDECIDED),
+        _ => (LEAST_POINTS_AT_WORK, growth::STEADY),
+    };
+    let grows_on = rise.0.len() >= least_points
+        && growth.steadiness >= steady
         && survivors.ended == 0
         && waiting.part >= NEARLY_ALL;
     if !stuck && !grows_on {

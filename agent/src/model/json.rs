@@ -107,6 +107,8 @@ pub struct SiteJson<'a> {
     pub stack_bytes: u64,
     /// How long the one that waits longest has waited, where the runtime has noted it.
     pub longest_wait_seconds: Option<f64>,
+    /// How many more goroutines there are each minute, by the last minute.
+    pub growth_per_minute: Option<f64>,
 }
 
 /// One site that is judged to leak.
@@ -244,6 +246,7 @@ impl<'a> From<&'a Site> for SiteJson<'a> {
                 .held
                 .longest_wait_nanoseconds
                 .map(|wait| Duration::from_nanos(wait).as_secs_f64()),
+            growth_per_minute: site.held.growth_per_minute,
         }
     }
 }
@@ -276,6 +279,7 @@ mod tests {
         Process {
             id: ProcessId { pid: Pid(7), start: StartTime(1) },
             started_at: 1_767_225_600.25,
+            watched_at: 1_767_225_600.25,
             exe: "/usr/bin/api".to_owned(),
             comm: "api".to_owned(),
             binary: Some(BinaryFacts {
@@ -342,6 +346,7 @@ mod tests {
             doing: vec![("chan receive".into(), 1)],
             stack_bytes: 8192,
             longest_wait_nanoseconds: Some(2_500_000_000),
+            growth_per_minute: Some(-1.5),
         };
         let site = Site { name: Some(name), live: 1, created: 3, exited: 2, system: false, held };
         assert_eq!(
@@ -350,7 +355,7 @@ mod tests {
                 "created_by": "main.serve", "location": "main.go:12", "file": "/src/main.go",
                 "line": 12, "start": "main.handle", "live": 1, "created": 3, "exited": 2,
                 "system": false, "doing": {"chan receive": 1}, "stack_bytes": 8192,
-                "longest_wait_seconds": 2.5,
+                "longest_wait_seconds": 2.5, "growth_per_minute": -1.5,
             })
         );
         let rest = to_value(SiteJson::from(&Site { name: None, ..site })).unwrap();

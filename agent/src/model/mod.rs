@@ -5,12 +5,19 @@ pub mod bounded;
 pub mod delay;
 pub mod dump;
 pub mod escape;
+pub mod exporting;
 pub mod json;
 pub mod leak;
 pub mod probed;
 pub mod process;
 pub mod runtime;
+pub mod series;
+pub mod series_json;
 pub mod site;
 pub mod snapshot;
 pub mod top;
+pub mod trace;
 pub mod watch;
+
+#[cfg(test)]
+pub(crate) mod sample;

@@ -71,6 +71,8 @@ pub struct Process {
     pub id: ProcessId,
     /// When it started, in seconds since the Unix epoch.
     pub started_at: f64,
+    /// When the agent began to watch it, likewise; 0 where nobody goes on watching it.
+    pub watched_at: f64,
     /// Path of the executable, as `/proc/PID/exe` has it, without a trailing ` (deleted)`.
     pub exe: String,
     /// Name of its main thread.

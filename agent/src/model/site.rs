@@ -25,7 +25,7 @@ impl SiteName {
 }
 
 /// A creation site with its counts.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Site {
     /// Which site; `None` for the rest of the sites of a process, summed up.
     pub name: Option<SiteName>,
@@ -44,7 +44,7 @@ pub struct Site {
 
 /// What the goroutines of a site do, and what they hold; empty where the runtime's table is not
 /// read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Held {
     /// How many are in which state, or wait for what, by the runtime's own words; the most first.
     pub doing: Vec<(Arc<str>, u64)>,
@@ -53,4 +53,7 @@ pub struct Held {
     /// How long the one that waits longest has waited, in nanoseconds; `None` where the runtime
     /// has not noted it of any (it does so when it collects garbage).
     pub longest_wait_nanoseconds: Option<u64>,
+    /// How many more there are each minute, by the last minute; `None` where it is not known: of
+    /// sites with few goroutines, and before there were some looks at them.
+    pub growth_per_minute: Option<f64>,
 }

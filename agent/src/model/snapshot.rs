@@ -1,6 +1,6 @@
 //! All that is known at one moment: what the later stages serve and show.
 
-use super::{alerting::Alerting, process::Process};
+use super::{alerting::Alerting, exporting::Exporting, process::Process};
 
 /// Events and table entries that were lost, by where.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,4 +46,6 @@ pub struct Snapshot {
     pub top_sites: Option<usize>,
     /// What became of the agent's own alerts; `None` where it sends none.
     pub alerting: Option<Alerting>,
+    /// What became of the measurements that the agent pushes; `None` where it pushes none.
+    pub exporting: Option<Exporting>,
 }

@@ -2,10 +2,9 @@
 
 use std::{fmt, str::FromStr};
 
-use hyper::http::{
-    Uri,
-    uri::{PathAndQuery, Scheme},
-};
+use hyper::http::Uri;
+
+use crate::push::address;
 
 /// Behind the address of an Alertmanager:
 /// <https://github.com/prometheus/alertmanager/blob/v0.27.0/api/v2/openapi.yaml>.
@@ -27,7 +26,7 @@ impl Address {
     /// Does it ask for TLS?
     #[must_use]
     pub fn is_tls(&self) -> bool {
-        self.alerts.scheme() == Some(&Scheme::HTTPS)
+        address::is_tls(&self.alerts)
     }
 
     /// As it was given.
@@ -47,39 +46,12 @@ impl FromStr for Address {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = |why: &str| format!("{why}; http://HOST:PORT or https://HOST:PORT is needed");
-        let uri: Uri = text.parse().map_err(|error| wrong(&format!("it is no URL ({error})")))?;
-        if !matches!(uri.scheme_str(), Some("http" | "https")) {
-            return Err(wrong("it begins with neither http:// nor https://"));
-        }
-        let authority = uri.authority().map_or("", |authority| authority.as_str());
-        // What stands in an address is in the log and in labels.
-        if authority.contains('@') {
-            return Err("a name and a password do not belong into the address: give them as \
-                        basic_auth in the configuration file"
-                .to_owned());
-        }
-        if uri.host().is_none_or(str::is_empty) {
-            return Err(wrong("it names no host"));
-        }
-        if uri.port().is_some() != authority.rsplit(']').next().is_some_and(|end| end.contains(':'))
-        {
-            return Err(wrong("its port is no number"));
-        }
-        if uri.query().is_some() {
-            return Err(wrong("it has a query"));
-        }
+        let uri = address::parse(text, "as basic_auth in the configuration file")?;
         let path = uri.path().trim_end_matches('/').to_owned();
         if path.ends_with(ALERTS) {
             return Err(format!("{ALERTS} is put behind it anyway: leave that out"));
         }
-        let mut parts = uri.into_parts();
-        let path: PathAndQuery = format!("{path}{ALERTS}")
-            .parse()
-            .map_err(|error| wrong(&format!("its path does not do ({error})")))?;
-        parts.path_and_query = Some(path);
-        let alerts =
-            Uri::from_parts(parts).map_err(|error| wrong(&format!("it is no URL ({error})")))?;
+        let alerts = address::at_path(uri, &format!("{path}{ALERTS}"))?;
         Ok(Self { text: text.trim_end_matches('/').to_owned(), alerts })
     }
 }

@@ -10,17 +10,13 @@ pub mod settings;
 // What is sent, and when.
 mod body;
 mod queue;
-mod backoff;
 
 // How it is sent.
-mod tls;
-mod client;
-mod failure;
+mod request;
+mod refusal;
 
-mod talk;
 mod tally;
 mod sender;
 mod notifier;
 
 pub use notifier::Notifier;
-pub use tls::TlsError;

@@ -8,15 +8,15 @@ use tokio::{
 };
 
 use super::{
-    client::Client,
+    request,
     sender::{Post, Sender},
     settings::NotifySettings,
     tally::{SenderTally, Tally},
-    tls::TlsError,
 };
 use crate::{
     judge::alert::{Alert, alerts::Alerts},
     model::{alerting::Alerting, snapshot::Snapshot},
+    push::TlsError,
 };
 
 /// Everything that sends alerts; it ends when this is dropped.
@@ -39,7 +39,7 @@ impl Notifier {
         let resend = settings.resend;
         for alertmanager in &settings.alertmanagers {
             let alertmanager = Arc::new(alertmanager.clone());
-            let client = Some(Client::new(Arc::clone(&alertmanager))?);
+            let client = Some(request::client(&alertmanager)?);
             let tally = Arc::new(SenderTally::new(alertmanager.address.as_str()));
             let post = Arc::new(Post::new(resend, Arc::clone(&tally)));
             tallies.push(tally);

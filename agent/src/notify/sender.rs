@@ -11,16 +11,16 @@ use tokio::{
 };
 
 use super::{
-    backoff::Backoff,
     body::body,
-    client::Client,
-    failure::Failure,
     queue::{Batch, Queue},
+    refusal, request,
     settings::Alertmanager,
-    talk::Talk,
     tally::SenderTally,
 };
-use crate::judge::alert::alerts::Outcome;
+use crate::{
+    judge::alert::alerts::Outcome,
+    push::{backoff::Backoff, client::Client, failure::Failure, talk::Talk},
+};
 
 /// An alert that is not sent again so many times in a row is over of itself, so that none outlives
 /// the agent for long.
@@ -93,7 +93,7 @@ impl Sender {
                         tracing::info!(alertmanager = %self.alertmanager.address, "takes alerts again");
                     }
                 }
-                Err(failure) if failure.is_final => {
+                Err(failure) if refusal::is_final(&failure) => {
                     tally.rejected.add(count);
                     self.post.with(|queue| queue.sent(&batch, Instant::now()));
                     backoff.reset();
@@ -115,7 +115,8 @@ impl Sender {
             Some(client) => client,
             None => {
                 let alertmanager = Arc::clone(&self.alertmanager);
-                let client = tokio::task::spawn_blocking(move || Client::new(alertmanager)).await;
+                let client =
+                    tokio::task::spawn_blocking(move || request::client(&alertmanager)).await;
                 client
                     .map_err(|error| Failure::local(&error))?
                     .map_err(|error| Failure::local(&error))?
@@ -124,11 +125,12 @@ impl Sender {
         let lasting = self.resend.saturating_mul(MISSED_RESENDS);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |now| now.as_secs_f64());
         let body = body(&batch.alerts, now, lasting).map_err(|error| Failure::local(&error))?;
-        self.client.insert(client).post(body).await
+        request::post(&self.alertmanager, self.client.insert(client), body).await
     }
 
     fn tell(&self, failure: &Failure, talk: &mut Talk, what: &str) {
-        let Failure { reason, hint, .. } = failure;
+        let Failure { reason, .. } = failure;
+        let hint = failure.hint.map(refusal::words);
         let (alertmanager, waiting) =
             (&self.alertmanager.address, self.post.with(|queue| queue.len()));
         if talk.tells(reason, Instant::now()) {

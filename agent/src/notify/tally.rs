@@ -1,11 +1,11 @@
 //! What is counted, for the metrics.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
-};
+use std::sync::Arc;
 
-use crate::model::alerting::{Alerting, Deliveries};
+use crate::{
+    model::alerting::{Alerting, Deliveries},
+    push::count::Count,
+};
 
 /// All alerts.
 #[derive(Debug)]
@@ -23,24 +23,6 @@ pub(super) struct SenderTally {
     pub(super) failed: Count,
     pub(super) rejected: Count,
     pub(super) dropped: Count,
-}
-
-/// A count that one thread changes and others read.
-#[derive(Debug, Default)]
-pub(super) struct Count(AtomicU64);
-
-impl Count {
-    pub(super) fn add(&self, more: u64) {
-        self.0.fetch_add(more, Relaxed);
-    }
-
-    pub(super) fn set(&self, count: u64) {
-        self.0.store(count, Relaxed);
-    }
-
-    fn get(&self) -> u64 {
-        self.0.load(Relaxed)
-    }
 }
 
 impl SenderTally {

@@ -66,7 +66,7 @@ pub(super) fn attach(
     scope: Scope,
 ) -> Result<Attachment, ProbeError> {
     let mut one = |program, function, offset| {
-        one(ebpf, program, function, path, offset, target.cookie, scope)
+        one(ebpf, program, function, path, offset, Some(target.cookie), scope)
     };
     let death = one(programs.death, gdestroy::FUNCTION, target.death)?;
     let birth = one(programs.birth, newproc::FUNCTION, target.birth)?;
@@ -82,8 +82,21 @@ pub(super) fn attach_birth(
     scope: Scope,
 ) -> Result<Attachment, ProbeError> {
     let (program, function) = (programs.birth, newproc::FUNCTION);
-    one(ebpf, program, function, path, target.birth, target.cookie, scope)
-        .map(|birth| Attachment { links: vec![birth] })
+    attach_one(ebpf, program, function, path, target.birth, Some(target.cookie), scope)
+}
+
+/// Attaches one program.
+pub(super) fn attach_one(
+    ebpf: &mut Ebpf,
+    program: &'static str,
+    function: &'static str,
+    path: &Path,
+    offset: FileOffset,
+    cookie: Option<Cookie>,
+    scope: Scope,
+) -> Result<Attachment, ProbeError> {
+    one(ebpf, program, function, path, offset, cookie, scope)
+        .map(|link| Attachment { links: vec![link] })
 }
 
 fn one(
@@ -92,7 +105,7 @@ fn one(
     function: &'static str,
     path: &Path,
     offset: FileOffset,
-    cookie: Cookie,
+    cookie: Option<Cookie>,
     scope: Scope,
 ) -> Result<UProbeLink, ProbeError> {
     let refused = |error: &dyn std::error::Error| ProbeError::Attach {
@@ -106,7 +119,7 @@ fn one(
         .ok_or(ProbeError::Missing(program))?;
     let point = UProbeAttachPoint {
         location: UProbeAttachLocation::AbsoluteOffset(offset.0),
-        cookie: Some(cookie.pack()),
+        cookie: cookie.map(Cookie::pack),
     };
     let scope = match scope {
         Scope::File => UProbeScope::AllProcesses,

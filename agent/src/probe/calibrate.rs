@@ -70,6 +70,48 @@ fn call(funcval: &u64) {
     }
 }
 
+/// Words of what stands for a record of the runtime, larger than any that is read.
+const RECORD: usize = 1024;
+
+/// Calls it as Go calls `casgstatus` for a goroutine that begins to run: with its record, which is
+/// that of the thread's own goroutine as well, and all pointers in it lead to it.
+#[inline(never)]
+fn call_change(record: &[u64; RECORD]) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the function above keeps to the C calling convention; RBX, which the compiler keeps
+    // for itself, is restored.
+    unsafe {
+        core::arch::asm!(
+            "push rbx",
+            "mov ebx, 1",
+            "call {function}",
+            "pop rbx",
+            function = sym goroscope_calibration,
+            inout("rax") record.as_ptr() => _,
+            in("rcx") 2_u64,
+            in("r14") record.as_ptr(),
+            clobber_abi("C"),
+        );
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        // As above.
+        let function: unsafe extern "C" fn(*const u64, u64, u64) =
+            // SAFETY: the function ignores its arguments.
+            unsafe { std::mem::transmute(goroscope_calibration as *const ()) };
+        // SAFETY: as above.
+        unsafe { function(record.as_ptr(), 1, 2) };
+    }
+}
+
+/// Seconds that a call takes as [`super::Tracer`] probes it.
+pub(super) fn time_change() -> f64 {
+    let mut record = Box::new([0_u64; RECORD]);
+    let own = record.as_ptr() as u64;
+    record.fill(own);
+    time(|| call_change(black_box(&record)))
+}
+
 /// Seconds that a hit costs its target, and the probe that was hit, to be taken off.
 ///
 /// # Errors
@@ -80,7 +122,7 @@ pub fn calibrate(probes: &mut Probes) -> Result<(f64, Attachment), ProbeError> {
     let own = std::process::id();
     let missing = || ProbeError::Missing("process id");
     let scope = Scope::Process(NonZeroU32::new(own).ok_or_else(missing)?);
-    let plain = time();
+    let plain = time_birth();
     let target = Target {
         cookie: Cookie { binary: NUMBER, gopc: 0, startpc: 0 },
         birth: offset,
@@ -89,21 +131,26 @@ pub fn calibrate(probes: &mut Probes) -> Result<(f64, Attachment), ProbeError> {
     };
     let slot = probes.adopt(own, NUMBER, Vec::new)?;
     let attachment = probes.attach_birth(Path::new("/proc/self/exe"), &target, scope)?;
-    let probed = time();
+    let probed = time_birth();
     // Its slot is not given back: it was there for this only.
     probes.forget(own);
     probes.remove_sites(slot);
     Ok(((probed - plain).max(0.0), attachment))
 }
 
-/// Seconds that a call takes: the median over batches.
-fn time() -> f64 {
+/// Seconds that a call takes as [`Probes`] probes it.
+fn time_birth() -> f64 {
     let funcval = black_box(1_u64);
+    time(|| call(&funcval))
+}
+
+/// Seconds that a call takes: the median over batches.
+fn time(call: impl Fn()) -> f64 {
     let mut batches = [0.0; BATCHES];
     for batch in &mut batches {
         let begin = Instant::now();
         for _ in 0..BATCH {
-            call(&funcval);
+            call();
         }
         *batch = begin.elapsed().as_secs_f64() / f64::from(BATCH);
     }
@@ -112,7 +159,7 @@ fn time() -> f64 {
 }
 
 /// Where in the agent's own file the function is.
-fn own_offset() -> Option<FileOffset> {
+pub(super) fn own_offset() -> Option<FileOffset> {
     let address = goroscope_calibration as *const () as u64;
     let maps = fs::read_to_string("/proc/self/maps").ok()?;
     maps.lines().find_map(|line| {
@@ -141,6 +188,7 @@ mod tests {
 
     #[test]
     fn calls_come_back() {
-        assert!(time() >= 0.0);
+        assert!(time_birth() >= 0.0);
+        assert!(time_change() >= 0.0);
     }
 }

@@ -45,6 +45,9 @@ pub enum ProbeError {
     /// A process of the agent's pid namespace is unknown to the kernel: it is gone.
     #[error("process {0} is gone")]
     Unseen(u32),
+    /// The kernel's BTF cannot be read by aya.
+    #[error("the kernel's BTF is of no use: {0}")]
+    NoTypes(String),
     /// The kernel's BTF is of no use.
     #[error(transparent)]
     Btf(#[from] super::kernel_btf::KernelBtfError),

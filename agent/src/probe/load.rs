@@ -7,12 +7,16 @@ use goroscope_ebpf_probes::{
     goroutine::{ALLOWANCES, GOROUTINES, SITES},
     process::{FREE_SLOTS, TGIDS},
     sched::{FOLLOWED, SCHED, TASK_LAYOUT, THREADS, TaskLayout},
+    trace::{TRACE, TRACE_LAYOUT, TraceLayout},
 };
 
 use super::{Limits, ProbeError, error::chain, followed, kernel_btf};
 
 /// The object, as built for the BPF target.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/goroscope-probes"));
+
+/// The object with the programs of a trace.
+static TRACER: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/goroscope-tracer"));
 
 /// `PROC_PID_INIT_INO`: number of the host's own pid namespace,
 /// <https://github.com/torvalds/linux/blob/v6.12/include/linux/proc_ns.h#L45>.
@@ -61,6 +65,25 @@ pub(super) fn load(limits: Limits, diagnostics: bool) -> Result<Loaded, ProbeErr
     Ok(Loaded { ebpf, btf, followed_words, translated: layout.namespace != 0 })
 }
 
+/// Makes the maps of a trace; gives the kernel's types as well, and whether ids are translated.
+pub(super) fn load_tracer(
+    layout: TraceLayout,
+    ring_bytes: u32,
+) -> Result<(Ebpf, Btf, bool), ProbeError> {
+    let task = kernel_btf::task_layout(Path::new(kernel_btf::VMLINUX))?;
+    let task = TaskLayout { namespace: foreign_namespace(), ..task };
+    let no_types = |error: aya::BtfError| ProbeError::NoTypes(chain(&error));
+    let btf = Btf::from_sys_fs().map_err(no_types)?;
+    let mut loader = EbpfLoader::new();
+    loader
+        .btf(Some(&btf))
+        .override_global(TASK_LAYOUT, &task, true)
+        .override_global(TRACE_LAYOUT, &layout, true)
+        .map_max_entries(TRACE, ring_bytes);
+    let ebpf = loader.load(TRACER).map_err(|error| ProbeError::Load(Box::new(error)))?;
+    Ok((ebpf, btf, task.namespace != 0))
+}
+
 /// Number of the agent's pid namespace; 0 where it is the host's own.
 fn foreign_namespace() -> u32 {
     let own = fs::metadata("/proc/self/ns/pid").ok();
@@ -89,12 +112,22 @@ pub(super) fn first_uprobe(
 
 /// Loads and attaches a BTF tracepoint; it stays attached as long as `ebpf` lives.
 pub(super) fn tracepoint(ebpf: &mut Ebpf, btf: &Btf, name: &'static str) -> Result<(), ProbeError> {
+    tracepoint_as(ebpf, btf, name, name)
+}
+
+/// As [`tracepoint`], of a program that has another name than the tracepoint.
+pub(super) fn tracepoint_as(
+    ebpf: &mut Ebpf,
+    btf: &Btf,
+    name: &'static str,
+    tracepoint: &'static str,
+) -> Result<(), ProbeError> {
     let program: &mut aya::programs::BtfTracePoint = ebpf
         .program_mut(name)
         .and_then(|program| program.try_into().ok())
         .ok_or(ProbeError::Missing(name))?;
     let refused = |error| ProbeError::Program { program: name, reason: chain(&error) };
-    program.load(name, btf).map_err(refused)?;
+    program.load(tracepoint, btf).map_err(refused)?;
     program.attach().map_err(refused)?;
     Ok(())
 }

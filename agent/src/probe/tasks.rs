@@ -70,6 +70,16 @@ impl Tasks {
             }
         }
     }
+
+    /// All ids under which we see threads, by the kernel's own; `None` where both are the same.
+    pub(super) fn visible_ids(&self) -> Option<HashMap<u32, u32>> {
+        match self {
+            Self::Same => None,
+            Self::Translated(table) => {
+                Some(table.iter().map(|(&visible, &kernel)| (kernel, visible)).collect())
+            }
+        }
+    }
 }
 
 fn program(ebpf: &mut Ebpf) -> Result<&mut Iter, ProbeError> {

@@ -27,13 +27,20 @@ pub struct Gc {
     pub pauses: TimeHistogram,
 }
 
-/// The collector's view of the heap.
+/// The collector's view of the heap, and what it was told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HeapGoal {
     /// Bytes that the last cycle found alive: `/gc/heap/live:bytes`.
     pub live_bytes: u64,
     /// Size at the end of this cycle: `/gc/heap/goal:bytes`.
     pub goal_bytes: u64,
+    /// Memory of the whole runtime that was not given back to the system:
+    /// `/memory/classes/total:bytes` less `/memory/classes/heap/released:bytes`.
+    pub mapped_bytes: u64,
+    /// `GOMEMLIMIT`, `/gc/gomemlimit:bytes`; `None` where there is no limit.
+    pub memory_limit: Option<u64>,
+    /// `GOGC`, `/gc/gogc:percent`; `None` where it is off.
+    pub percent: Option<u32>,
 }
 
 /// Reads the collector's statistics. `stats` is `runtime.memstats`.
@@ -85,6 +92,7 @@ pub(super) fn read(
 /// The words of `runtime.gcController` that the goal is made of.
 #[derive(Clone, Copy, Debug)]
 struct Pacer {
+    gc_percent: i32,
     memory_limit: i64,
     sweep_dist_min_trigger: u64,
     gc_percent_heap_goal: u64,
@@ -123,11 +131,15 @@ pub(super) fn goal(
         let at = controller.0.checked_add(u64::from(offset)).ok_or(wrong("it is no address"))?;
         spans.push(Span { at: ProcessAddress(at), length: 8 });
     }
-    let mut buffer = [0; 72];
+    let at = controller.0.checked_add(u64::from(layout.gc_percent));
+    let at = ProcessAddress(at.ok_or(wrong("it is no address"))?);
+    spans.push(Span { at, length: 4 });
+    let mut buffer = [0; 76];
     memory.read_many(&spans, &mut buffer)?;
     let words = Bytes(&buffer);
     let pacer = || -> Option<Pacer> {
         Some(Pacer {
+            gc_percent: words.u32(72)?.cast_signed(),
             memory_limit: words.i64(0)?,
             sweep_dist_min_trigger: words.u64(8)?,
             gc_percent_heap_goal: words.u64(16)?,
@@ -151,7 +163,13 @@ pub(super) fn goal(
     if pacer.heap_free % HEAP_PAGE != 0 {
         return Err(wrong("a size is not one of whole pages"));
     }
-    Ok(HeapGoal { live_bytes: pacer.heap_marked, goal_bytes: pacer.goal(memory_limit, minor) })
+    Ok(HeapGoal {
+        live_bytes: pacer.heap_marked,
+        goal_bytes: pacer.goal(memory_limit, minor),
+        mapped_bytes: pacer.mapped_ready,
+        memory_limit: (pacer.memory_limit != i64::MAX).then_some(memory_limit),
+        percent: u32::try_from(pacer.gc_percent).ok(),
+    })
 }
 
 /// More memory than there are addresses.
@@ -205,6 +223,7 @@ mod tests {
 
     fn pacer() -> Pacer {
         Pacer {
+            gc_percent: 100,
             memory_limit: i64::MAX,
             sweep_dist_min_trigger: 0,
             gc_percent_heap_goal: 4 << 20,

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use super::goroutine::{Goroutine, State};
 use crate::inspect::address::ProcessAddress;
 
-/// Groups kept of one process. What is beyond is in the totals, but in no group.
-pub const MAX_GROUPS: usize = 16_384;
+/// Groups kept of one process. What is beyond is in the totals, but in no group, however large it
+/// is: so there is room for more creation sites than programs have.
+pub const MAX_GROUPS: usize = 65_536;
 /// Slots of the cache in front of the groups; a power of two.
 const SLOTS: usize = 256;
 

@@ -17,20 +17,24 @@ use tokio::{
 use super::{
     detacher::Detacher,
     engine::Engine,
+    handing_out::HandingOut,
     mailbox::{Mail, Request, mailbox},
     nofile,
     observe::now,
     settings::AgentSettings,
 };
 use crate::{
-    discover::proc_fs::ProcFs,
-    model::{alerting::Alerting, snapshot::Snapshot},
+    discover::{identity::Pid, proc_fs::ProcFs},
+    model::{
+        alerting::Alerting, dump::Dump, exporting::Exporting, series::Series, snapshot::Snapshot,
+    },
     notify::Notifier,
+    otlp::Exporter,
     probe::Probes,
     serve::{
         listen::Listener,
         serve,
-        source::{BoxFuture, Source},
+        source::{BoxFuture, NoDump, Source},
     },
 };
 
@@ -66,6 +70,7 @@ async fn daemon(settings: &AgentSettings) -> anyhow::Result<()> {
         listeners.push(listener);
     }
     let mut notifier = settings.notify.clone().map(Notifier::new).transpose()?;
+    let mut exporter = settings.otlp.clone().map(Exporter::new).transpose()?;
     let (mail, mailbox) = mailbox().context("cannot make a mailbox")?;
     let detacher = Detacher::start().context("cannot start a thread")?;
     let ready = Arc::new(AtomicBool::new(false));
@@ -91,15 +96,23 @@ async fn daemon(settings: &AgentSettings) -> anyhow::Result<()> {
     let source = Arc::new(Engineered {
         mail: mail.clone(),
         ready,
+        handing_out: HandingOut::new(settings.http_dumps),
         alerting: notifier.as_ref().map(|notifier| Box::new(notifier.alerting()) as Box<_>),
+        exporting: exporter.as_ref().map(|exporter| Box::new(exporter.exporting()) as Box<_>),
     });
-    if let Some(notifier) = &mut notifier {
-        let (source, host) = (Arc::clone(&source), rustix::system::uname());
-        let instance = host.nodename().to_string_lossy().into_owned();
-        notifier.watch(instance, move || {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let ask = || {
+        let source = Arc::clone(&source);
+        move || {
             let source = Arc::clone(&source);
             async move { source.snapshot().await }
-        });
+        }
+    };
+    if let Some(notifier) = &mut notifier {
+        notifier.watch(host.clone(), ask());
+    }
+    if let Some(exporter) = &mut exporter {
+        exporter.watch(host, ask());
     }
     let mut outcome = None;
     let ended = async {
@@ -111,7 +124,7 @@ async fn daemon(settings: &AgentSettings) -> anyhow::Result<()> {
         tracing::info!("ending");
     };
     serve(listeners, source, ended).await;
-    drop(notifier);
+    drop((notifier, exporter));
     mail.send(Request::Stop);
     let outcome = match outcome {
         Some(outcome) => outcome,
@@ -129,7 +142,7 @@ async fn daemon(settings: &AgentSettings) -> anyhow::Result<()> {
 }
 
 /// Loads the kernel programs; what does not work is said once, here.
-fn load(settings: &AgentSettings) -> Result<Probes, String> {
+pub(super) fn load(settings: &AgentSettings) -> Result<Probes, String> {
     let probes = Probes::load(settings.limits, settings.kernel_diagnostics)
         .inspect_err(|error| tracing::warn!(%error, "no kernel programs: `goroscope doctor` tells what is missing"))
         .map_err(|error| error.to_string())?;
@@ -149,7 +162,9 @@ fn load(settings: &AgentSettings) -> Result<Probes, String> {
 struct Engineered {
     mail: Mail,
     ready: Arc<AtomicBool>,
+    handing_out: HandingOut,
     alerting: Option<Box<dyn Fn() -> Alerting + Send + Sync>>,
+    exporting: Option<Box<dyn Fn() -> Exporting + Send + Sync>>,
 }
 
 impl Source for Engineered {
@@ -159,12 +174,32 @@ impl Source for Engineered {
             self.mail.send(Request::Snapshot(reply));
             // The engine is gone when the agent ends; then nothing is known.
             let Ok(mut snapshot) = answer.await else { return Arc::default() };
+            // The engine has given its only one away, so that nothing is copied.
             if let Some(alerting) = &self.alerting {
-                // The engine has given its only one away, so that nothing is copied.
                 Arc::make_mut(&mut snapshot).alerting = Some(alerting());
+            }
+            if let Some(exporting) = &self.exporting {
+                Arc::make_mut(&mut snapshot).exporting = Some(exporting());
             }
             snapshot
         })
+    }
+
+    fn series(&self, pid: Pid) -> BoxFuture<'_, Option<Arc<Series>>> {
+        Box::pin(async move {
+            let (reply, answer) = oneshot::channel();
+            self.mail.send(Request::Series(pid, reply));
+            answer.await.ok().flatten()
+        })
+    }
+
+    fn dump(&self, pid: Pid) -> BoxFuture<'_, Result<Dump, NoDump>> {
+        let ask = async move {
+            let (reply, answer) = oneshot::channel();
+            self.mail.send(Request::Dumpable(pid, reply));
+            answer.await.ok().flatten()
+        };
+        Box::pin(self.handing_out.take(pid, ask))
     }
 
     fn ready(&self) -> bool {

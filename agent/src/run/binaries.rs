@@ -160,6 +160,11 @@ impl Binaries {
 }
 
 impl Known {
+    /// Its file.
+    pub(super) fn key(&self) -> FileKey {
+        self.key
+    }
+
     /// What is known of the runtime in it.
     pub(super) fn runtime(&mut self) -> Facts {
         let facts = || RuntimeFacts::of(&self.binary).map(Arc::new);

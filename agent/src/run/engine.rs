@@ -17,6 +17,7 @@ use super::{
     detacher::{Detacher, Leaving, detach_all},
     diagnostics::Diagnostics,
     mailbox::{Mailbox, Request},
+    recording::Records,
     scanning::Scanning,
     settings::{AgentSettings, ProbesMode},
     watched::Watched,
@@ -57,6 +58,8 @@ pub(super) struct Engine {
     pub(super) seconds_per_hit: Option<f64>,
     /// Looks at all goroutines.
     pub(super) scanning: Scanning,
+    /// The last minutes of the watched processes.
+    pub(super) records: Records,
     events: Option<Events>,
     diagnostics: Option<Diagnostics>,
     events_lost: u64,
@@ -90,6 +93,7 @@ impl Engine {
             started_at,
             seconds_per_hit: None,
             scanning,
+            records: Records::default(),
             events,
             diagnostics,
             events_lost: 0,
@@ -126,6 +130,12 @@ impl Engine {
                         let snapshot = Arc::new(self.snapshot());
                         // Who asked may have gone away.
                         let _unheard = reply.send(snapshot);
+                    }
+                    Request::Series(pid, reply) => {
+                        let _unheard = reply.send(self.recorded(pid));
+                    }
+                    Request::Dumpable(pid, reply) => {
+                        let _unheard = reply.send(self.dumpable(pid));
                     }
                     Request::Leases => self.expire(),
                     Request::Stop => {
@@ -414,6 +424,7 @@ impl Engine {
         self.expire();
         self.cache.keep(|key| self.binaries.knows(key));
         self.review_budgets();
+        self.record();
         self.want_scans();
     }
 

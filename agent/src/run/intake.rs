@@ -3,7 +3,7 @@
 use std::{fmt, io, num::NonZeroU32, path::PathBuf, sync::Arc, time::Instant};
 
 use super::{
-    binaries::Number, drift::DriftMeter, engine::Engine, opening, reading::Reading,
+    binaries::Number, drift::DriftMeter, engine::Engine, observe::now, opening, reading::Reading,
     settings::ProbesMode, watched::Watched,
 };
 use crate::{
@@ -120,6 +120,7 @@ impl Engine {
         let mut watched = Watched {
             id,
             started_at: self.proc.started_at(id.start).unwrap_or(0.0),
+            watched_at: now(),
             exe: exe.path.to_string_lossy().into_owned(),
             comm: stat.as_ref().map(|stat| stat.comm.clone()).unwrap_or_default(),
             origin: self.proc.origin(pid),

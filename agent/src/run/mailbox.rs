@@ -8,12 +8,20 @@ use std::{
 use rustix::event::{EventfdFlags, eventfd};
 use tokio::sync::oneshot;
 
-use crate::model::snapshot::Snapshot;
+use super::handing_out::Dumpable;
+use crate::{
+    discover::identity::Pid,
+    model::{series::Series, snapshot::Snapshot},
+};
 
 /// What the engine is asked for.
 pub(super) enum Request {
     /// All that is known now.
     Snapshot(oneshot::Sender<Arc<Snapshot>>),
+    /// The last minutes of a process.
+    Series(Pid, oneshot::Sender<Option<Arc<Series>>>),
+    /// What a dump of a process takes.
+    Dumpable(Pid, oneshot::Sender<Option<Dumpable>>),
     /// Somebody wants to write a file on which there is a lease.
     Leases,
     /// To end.

@@ -15,6 +15,7 @@ mod drift;
 pub(crate) mod dumping;
 mod engine;
 mod diagnostics;
+mod handing_out;
 mod health;
 mod intake;
 mod leaks;
@@ -24,8 +25,10 @@ mod nofile;
 mod observe;
 pub(crate) mod opening;
 pub(crate) mod reading;
+mod recording;
 mod scanning;
 mod spending;
 mod watched;
+pub(crate) mod watching;
 
 pub use agent::agent;

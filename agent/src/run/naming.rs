@@ -11,16 +11,17 @@ use crate::{
         Binary,
         address::{FileAddress, LoadBias, ProcessAddress},
     },
-    judge::process::Judged,
+    judge::process::{Judged, SiteAddress},
     model::{
         leak::Leak,
         site::{Held, Site, SiteName},
     },
-    read::{Group, GroupKey, State},
+    read::{Group, GroupKey, MAX_GROUPS, State},
 };
 
-/// Names that are kept for one binary; beyond it they are looked up again each time.
-const MAX_NAMES: usize = 16_384;
+/// Names that are kept for one binary; beyond it they are looked up again each time. As many as groups
+/// of one process are.
+const MAX_NAMES: usize = MAX_GROUPS;
 
 /// Stands for the creator of goroutines that no `go` statement created: those of threads that C
 /// created and that call into Go.
@@ -36,6 +37,8 @@ pub(super) struct Seen<'a> {
     pub(super) table: Option<&'a Table>,
     /// What the probes counted.
     pub(super) counted: Vec<(SiteKey, SiteCounts)>,
+    /// How many more there are each minute.
+    pub(super) growth: HashMap<SiteAddress, f64>,
 }
 
 /// The names of a binary's creation sites that have been looked up.
@@ -83,6 +86,7 @@ struct Sum {
     stack_bytes: u64,
     /// On the target's monotonic clock; 0 where it is not known.
     oldest_wait_since: u64,
+    growth: Option<f64>,
 }
 
 impl Sum {
@@ -119,6 +123,12 @@ pub(super) fn sites(
         let word = word.unwrap_or_else(|| Arc::from(key.state.as_str()));
         sums.entry(name).or_default().hold(key, group, word);
     }
+    for ((created_at, start), growth) in seen.growth {
+        let name = names.of(binary, address(created_at.0), address(start.0));
+        if let Some(sum) = sums.get_mut(&name) {
+            *sum.growth.get_or_insert_default() += growth;
+        }
+    }
     let mut sites: Vec<Site> =
         sums.into_iter().map(|(name, sum)| site(name, sum, seen.table)).collect();
     sites.sort_by(|a, b| (b.live, b.created, &a.name).cmp(&(a.live, a.created, &b.name)));
@@ -130,7 +140,7 @@ pub(super) fn sites(
 }
 
 fn site(name: SiteName, sum: Sum, table: Option<&Table>) -> Site {
-    let Sum { counts, live, doing, stack_bytes, oldest_wait_since } = sum;
+    let Sum { counts, live, doing, stack_bytes, oldest_wait_since, growth } = sum;
     let mut doing: Vec<_> = doing.into_iter().collect();
     doing.sort_by(|a, b| (b.1, &a.0).cmp(&(a.1, &b.0)));
     let waited = table.map(|table| table.monotonic.saturating_sub(oldest_wait_since));
@@ -148,6 +158,7 @@ fn site(name: SiteName, sum: Sum, table: Option<&Table>) -> Site {
             doing,
             stack_bytes,
             longest_wait_nanoseconds: waited.filter(|_| oldest_wait_since != 0),
+            growth_per_minute: growth,
         },
     }
 }

@@ -50,6 +50,7 @@ impl Engine {
             processes,
             top_sites: Some(self.settings.top_sites),
             alerting: None,
+            exporting: None,
             agent: health(self.lost(), self.seconds_per_hit, self.started_at),
         }
     }
@@ -88,12 +89,14 @@ impl Engine {
         let named = known.zip(watched.bias).map(|(known, bias)| {
             let counted = slot.and_then(|slot| sites.remove(&slot)).unwrap_or_default();
             let binary = Arc::clone(&known.binary);
-            let seen = Seen { table: watched.reading.table.as_ref(), counted };
+            let growth = watched.reading.judge.growth();
+            let seen = Seen { table: watched.reading.table.as_ref(), counted, growth };
             naming::sites(seen, &binary, bias, &mut known.names)
         });
         Some(Process {
             id: watched.id,
             started_at: watched.started_at,
+            watched_at: watched.watched_at,
             exe: watched.exe.clone(),
             comm: watched.comm.clone(),
             binary: watched.facts.clone(),

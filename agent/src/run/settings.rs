@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::{discover::selection::Selection, notify::settings::NotifySettings, probe::Limits};
+use crate::{
+    discover::selection::Selection, notify::settings::NotifySettings, otlp::settings::OtlpSettings,
+    probe::Limits,
+};
 
 /// Whether uprobes are attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +38,12 @@ pub struct AgentSettings {
     pub goroutine_scan_budget: f64,
     /// Share of one core that the probes may cost a process, with [`ProbesMode::Auto`].
     pub probe_budget: f64,
+    /// Whether stacks of goroutines are given out over HTTP.
+    pub http_dumps: bool,
     /// What is told of whom; `None` where nobody is.
     pub notify: Option<NotifySettings>,
+    /// What is pushed where; `None` where nothing is.
+    pub otlp: Option<OtlpSettings>,
     /// The kernel programs tell what they do.
     pub kernel_diagnostics: bool,
 }

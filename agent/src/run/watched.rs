@@ -17,6 +17,8 @@ pub(super) struct Watched {
     pub(super) id: ProcessId,
     /// Seconds since the Unix epoch.
     pub(super) started_at: f64,
+    /// When it was taken on, likewise.
+    pub(super) watched_at: f64,
     /// Path of the executable.
     pub(super) exe: String,
     /// Name.

@@ -1,8 +1,9 @@
-//! What a client accepts: `Accept` and `Accept-Encoding` (RFC 9110, section 12.5).
+//! What a client accepts: `Accept` and `Accept-Encoding` (RFC 9110, section 12.5), and what it has
+//! already: `If-None-Match` (section 13.1.2).
 
 use axum::http::{
     HeaderMap,
-    header::{ACCEPT, ACCEPT_ENCODING, HeaderName},
+    header::{ACCEPT, ACCEPT_ENCODING, HeaderName, IF_NONE_MATCH},
 };
 
 use super::metrics::Format;
@@ -38,6 +39,12 @@ pub(super) fn gzip(headers: &HeaderMap) -> bool {
             .find(|coding| names.iter().any(|name| coding.name.eq_ignore_ascii_case(name)))
     };
     named(&["gzip", "x-gzip"]).or_else(|| named(&["*"])).is_some_and(|coding| coding.quality > 0)
+}
+
+/// Does the client have what has this tag? Compressed or not: tags are compared weakly.
+pub(super) fn has(headers: &HeaderMap, tag: &str) -> bool {
+    let opaque = |tag: &str| tag.strip_prefix("W/").unwrap_or(tag).to_owned();
+    elements(headers, &IF_NONE_MATCH).any(|known| known == "*" || opaque(known) == opaque(tag))
 }
 
 /// The comma-separated elements of all headers of this name.
@@ -132,6 +139,13 @@ mod tests {
 
     const PROTOBUF: &str = "application/vnd.google.protobuf;\
         proto=io.prometheus.client.MetricFamily;encoding=delimited";
+
+    #[test]
+    fn tags() {
+        let known = |values: &[&str]| has(&headers(IF_NONE_MATCH, values), "W/\"ab\"");
+        assert!(known(&["W/\"ab\""]) && known(&["\"x\", \"ab\""]) && known(&["*"]));
+        assert!(!known(&[]) && !known(&["\"a\""]) && !known(&["ab"]));
+    }
 
     #[test]
     fn formats() {

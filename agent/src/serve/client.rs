@@ -21,11 +21,18 @@ use tokio::{
 
 use super::{
     listen::Listener,
-    sample::{bare, snapshot, whole},
     serve,
-    source::{BoxFuture, Source},
+    source::{BoxFuture, NoDump, Source},
 };
-use crate::model::snapshot::Snapshot;
+use crate::{
+    discover::identity::Pid,
+    model::{
+        dump::Dump,
+        sample::{bare, snapshot, whole},
+        series::Series,
+        snapshot::Snapshot,
+    },
+};
 
 /// Longer than anything here takes; a test that waits so long fails.
 pub(super) const LONG: Duration = Duration::from_secs(60);
@@ -34,11 +41,27 @@ pub(super) const LONG: Duration = Duration::from_secs(60);
 pub(super) struct Fixed {
     snapshot: Arc<Snapshot>,
     pub(super) ready: AtomicBool,
+    pub(super) dumps: AtomicBool,
 }
 
 impl Source for Fixed {
     fn snapshot(&self) -> BoxFuture<'_, Arc<Snapshot>> {
         Box::pin(async { Arc::clone(&self.snapshot) })
+    }
+
+    fn series(&self, pid: Pid) -> BoxFuture<'_, Option<Arc<Series>>> {
+        let known = self.snapshot.processes.iter().any(|process| process.id.pid == pid);
+        Box::pin(async move { known.then(Arc::default) })
+    }
+
+    fn dump(&self, pid: Pid) -> BoxFuture<'_, Result<Dump, NoDump>> {
+        let dump = match pid.0 {
+            _ if !self.dumps.load(Ordering::Relaxed) => Err(NoDump::NotAllowed),
+            7 => Ok(crate::model::sample::dump(pid.0)),
+            8 => Err(NoDump::Busy),
+            _ => Err(NoDump::Unwatched(pid)),
+        };
+        Box::pin(async move { dump })
     }
 
     fn ready(&self) -> bool {
@@ -89,7 +112,8 @@ pub(super) fn start_with(
     snapshot: Snapshot,
 ) -> (Arc<Fixed>, oneshot::Sender<()>, JoinHandle<()>) {
     let snapshot = Arc::new(snapshot);
-    let source = Arc::new(Fixed { snapshot, ready: AtomicBool::new(false) });
+    let source =
+        Arc::new(Fixed { snapshot, ready: AtomicBool::new(false), dumps: AtomicBool::new(false) });
     let (stop, stopped) = oneshot::channel::<()>();
     let shutdown = async { stopped.await.unwrap_or_default() };
     let server = tokio::spawn(serve(vec![listener], Arc::clone(&source) as _, shutdown));

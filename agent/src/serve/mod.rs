@@ -9,6 +9,9 @@ pub mod metrics;
 
 mod accept;
 mod reply;
+mod page;
+mod stacks;
+mod dumps;
 mod routes;
 
 pub mod listen;
@@ -16,8 +19,6 @@ mod server;
 
 #[cfg(test)]
 mod client;
-#[cfg(test)]
-mod sample;
 #[cfg(test)]
 mod tests;
 

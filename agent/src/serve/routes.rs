@@ -10,31 +10,41 @@ use axum::{
     routing::get,
 };
 
-use super::{accept, metrics::Exposition, reply::Reply, source::Source};
-use crate::model::json::{LeakJson, ProcessJson, SiteJson};
+use super::{
+    accept,
+    dumps::{self, no_dump},
+    metrics::Exposition,
+    page,
+    reply::Reply,
+    source::{NoDump, Source},
+};
+use crate::{
+    discover::identity::Pid,
+    model::{
+        json::{LeakJson, ProcessJson, SiteJson},
+        series_json::SeriesJson,
+    },
+};
 
-type Answers = State<Arc<dyn Source>>;
-
-/// The page at `/`.
-const LANDING: &str = include_str!("landing.html");
+pub(super) type Answers = State<Arc<dyn Source>>;
 
 /// All paths. Other methods than GET and HEAD, and other paths, are JSON errors.
 pub(super) fn router(source: Arc<dyn Source>) -> Router {
     Router::new()
-        .route("/", get(landing))
+        .route("/", get(page::index))
+        .route("/page/{*file}", get(page::file))
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/api/v1/processes", get(processes))
         .route("/api/v1/processes/{pid}/sites", get(sites))
+        .route("/api/v1/processes/{pid}/series", get(series))
+        .route("/api/v1/processes/{pid}/dump", get(dumps::dump))
+        .route("/api/v1/processes/{pid}/stacks", get(dumps::stacks))
         .route("/api/v1/leaks", get(leaks))
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
         .with_state(source)
-}
-
-async fn landing(request: HeaderMap) -> Response<Body> {
-    Reply::ok("text/html; charset=utf-8", LANDING).to(&request)
 }
 
 async fn metrics(State(source): Answers, request: HeaderMap) -> Response<Body> {
@@ -78,10 +88,7 @@ async fn sites(
     pid: Result<Path<u32>, PathRejection>,
     request: HeaderMap,
 ) -> Response<Body> {
-    let Ok(Path(pid)) = pid else {
-        let error = "a process id is a number; /api/v1/processes lists the processes";
-        return Reply::error(StatusCode::NOT_FOUND, error).to(&request);
-    };
+    let Some(Pid(pid)) = number(pid) else { return no_number(&request) };
     let snapshot = source.snapshot().await;
     off_the_loop(request, move |_| {
         let of_pid = snapshot.processes.iter().filter(|process| process.id.pid.0 == pid);
@@ -89,13 +96,24 @@ async fn sites(
             Some(process) => {
                 Reply::json(&process.sites.iter().map(SiteJson::from).collect::<Vec<_>>())
             }
-            None => Reply::error(
-                StatusCode::NOT_FOUND,
-                &format!("process {pid} is not watched; /api/v1/processes lists those that are"),
-            ),
+            None => no_dump(&NoDump::Unwatched(Pid(pid))),
         }
     })
     .await
+}
+
+async fn series(
+    State(source): Answers,
+    pid: Result<Path<u32>, PathRejection>,
+    request: HeaderMap,
+) -> Response<Body> {
+    let Some(pid) = number(pid) else { return no_number(&request) };
+    match source.series(pid).await {
+        Some(series) => {
+            off_the_loop(request, move |_| Reply::json(&SeriesJson::from(&*series))).await
+        }
+        None => no_dump(&NoDump::Unwatched(pid)).to(&request),
+    }
 }
 
 async fn leaks(State(source): Answers, request: HeaderMap) -> Response<Body> {
@@ -104,6 +122,15 @@ async fn leaks(State(source): Answers, request: HeaderMap) -> Response<Body> {
         Reply::json(&snapshot.processes.iter().flat_map(LeakJson::of).collect::<Vec<_>>())
     })
     .await
+}
+
+pub(super) fn number(pid: Result<Path<u32>, PathRejection>) -> Option<Pid> {
+    pid.ok().map(|Path(pid)| Pid(pid))
+}
+
+pub(super) fn no_number(request: &HeaderMap) -> Response<Body> {
+    let error = "a process id is a number; /api/v1/processes lists the processes";
+    Reply::error(StatusCode::NOT_FOUND, error).to(request)
 }
 
 async fn unknown(request: HeaderMap) -> Response<Body> {
@@ -116,7 +143,7 @@ async fn not_allowed(request: HeaderMap) -> Response<Body> {
 
 /// Makes and compresses an answer on a thread where that may take its time: with many processes it
 /// is megabytes, and the agent's events are handled on the same loop as the connections.
-async fn off_the_loop(
+pub(super) async fn off_the_loop(
     request: HeaderMap,
     make: impl FnOnce(&HeaderMap) -> Reply + Send + 'static,
 ) -> Response<Body> {

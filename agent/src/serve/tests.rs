@@ -12,8 +12,8 @@ use tokio::{
 use super::{
     client::{Answer, LONG, Running, exchange, start, start_with},
     listen::Listener,
-    sample::{snapshot, whole},
 };
+use crate::model::sample::{snapshot, whole};
 
 #[tokio::test]
 async fn metrics_in_the_format_that_is_asked_for() {
@@ -98,15 +98,79 @@ async fn api() {
 }
 
 #[tokio::test]
-async fn the_page_may_do_nothing() {
+async fn the_page_may_use_what_this_server_has_and_nothing_else() {
     let running = Running::start().await;
     let page = running.get("/").await;
     assert_eq!(page.status, 200);
-    assert!(page.header("content-security-policy").starts_with("default-src 'none'"));
+    let policy = page.header("content-security-policy");
+    assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self';"));
+    assert!(policy.contains("frame-ancestors 'none'") && !policy.contains("unsafe"), "{policy}");
+    assert_eq!(page.header("referrer-policy"), "no-referrer");
     assert_eq!(page.header("x-content-type-options"), "nosniff");
     for path in ["/metrics", "/healthz", "/readyz", "/api/v1/processes"] {
-        assert!(page.text().contains(path), "{path}");
+        assert!(page.text().contains(&format!("href=\"{}\"", &path[1..])), "{path}");
     }
+    let data = running.get("/api/v1/processes").await;
+    assert!(!data.header("content-security-policy").contains("self"));
+    assert_eq!(data.header("cache-control"), "no-store");
+    for path in ["/page/", "/page/none.js", "/page/../reply.rs", "/page/%2e%2e/x", "/page/%ff"] {
+        assert_eq!(running.get(path).await.status, 404, "{path}");
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_the_browser_has_of_the_page_is_not_sent_again() {
+    let running = Running::start().await;
+    let first = running.get("/page/main.js").await;
+    assert_eq!(first.header("content-type"), "text/javascript; charset=utf-8");
+    assert_eq!(first.header("cache-control"), "no-cache");
+    let ask = |tag: &str| {
+        format!(
+            "GET /page/main.js HTTP/1.1\r\nHost: h\r\nIf-None-Match: {tag}\r\n\
+             Connection: close\r\n\r\n"
+        )
+    };
+    let again = running.ask(&ask(first.header("etag"))).await;
+    assert_eq!((again.status, again.body.len()), (304, 0));
+    assert_eq!(running.ask(&ask("\"other\"")).await.status, 200);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn stacks_are_given_to_nobody_unless_it_is_allowed() {
+    let running = Running::start().await;
+    assert_eq!(running.get("/api/v1/processes/7/dump").await.status, 403);
+    let refused = running.get("/api/v1/processes/7/stacks").await;
+    assert_eq!(refused.status, 403);
+    assert!(refused.json()["error"].as_str().unwrap().contains("--http-dumps"));
+    running.source.dumps.store(true, Ordering::Relaxed);
+    assert_eq!(running.get("/api/v1/processes/7/stacks").await.json()["goroutines"], 4);
+    assert_eq!(running.get("/api/v1/processes/8/stacks").await.status, 429);
+    assert_eq!(running.get("/api/v1/processes/9/stacks").await.status, 404);
+    assert_eq!(running.get("/api/v1/processes/x/stacks").await.status, 404);
+    let text = running.get("/api/v1/processes/7/dump").await;
+    assert!(text.text().starts_with("goroutine 1 [chan receive"), "{}", text.text());
+    let json = running.get("/api/v1/processes/7/dump?format=json").await.json();
+    assert_eq!(json["goroutines"].as_array().unwrap().len(), 4);
+    let drawing = running.get("/api/v1/processes/7/dump?format=svg").await;
+    let policy = drawing.header("content-security-policy");
+    assert!(policy.contains("default-src 'none'") && policy.ends_with("sandbox allow-scripts"));
+    for wrong in ["?format=xml", "?format=", "?format=%ff", "?format=text&format=json"] {
+        let answer = running.get(&format!("/api/v1/processes/7/dump{wrong}")).await;
+        assert_eq!(answer.status, 400, "{wrong}");
+        assert!(answer.json()["error"].as_str().unwrap().contains("text, json"));
+    }
+    assert_eq!(running.get("/api/v1/processes/9/dump").await.status, 404);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn the_last_minutes_in_columns() {
+    let running = Running::start().await;
+    let series = running.get("/api/v1/processes/7/series").await.json();
+    assert_eq!((&series["at"], &series["every_seconds"]), (&json!([]), &json!(5)));
+    assert_eq!(running.get("/api/v1/processes/9/series").await.status, 404);
     running.stop().await;
 }
 

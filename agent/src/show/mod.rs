@@ -2,5 +2,6 @@
 
 pub mod paint;
 pub mod table;
+pub mod top;
 
 pub use crate::model::escape;

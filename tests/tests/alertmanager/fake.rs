@@ -1,214 +1,28 @@
-//! A server that takes alerts as Alertmanager does, and webhooks as those it tells do; it answers
-//! what a test wants.
+//! The alerts in what a server of the test was told.
 
-use std::{
-    io::{Read, Write},
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
-    sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::{self, JoinHandle},
-    time::Duration,
-};
-
-use anyhow::{Context as _, Result, ensure};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+pub(super) use goroscope_tests::fake::{Answer, Fake, Received};
 use serde_json::Value;
 
-/// What it answers.
-#[derive(Clone, Debug)]
-pub(super) enum Answer {
-    /// This status and body.
-    Status(u16, String),
-    /// Nothing, for as long as it runs.
-    Silence,
+/// The alerts in a request, as Alertmanager takes them, or as it tells them to a webhook.
+pub(super) fn alerts_in(received: &Received) -> Vec<Value> {
+    let body: Value = serde_json::from_slice(&received.body).unwrap_or_default();
+    let list = body.get("alerts").unwrap_or(&body);
+    list.as_array().cloned().unwrap_or_default()
 }
 
-/// A request that it got.
-#[derive(Clone, Debug)]
-pub(super) struct Received {
-    pub(super) path: String,
-    /// Lines of the head, in lower case but for their values.
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: Value,
+/// Of all requests.
+pub(super) trait Alerts {
+    /// All alerts with this label and this value, in order.
+    fn alerts(&self, label: &str, value: &str) -> Vec<Value>;
 }
 
-impl Received {
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
-    }
-
-    /// The alerts in it, of either kind of request.
-    pub(super) fn alerts(&self) -> &[Value] {
-        let list = self.body.get("alerts").unwrap_or(&self.body);
-        list.as_array().map_or(&[], Vec::as_slice)
-    }
-}
-
-struct Shared {
-    answer: Mutex<Answer>,
-    received: Mutex<Vec<Received>>,
-    ending: AtomicBool,
-    end: Condvar,
-    tls: Option<Arc<ServerConfig>>,
-}
-
-/// The server; ended when dropped.
-pub(super) struct Fake {
-    address: SocketAddr,
-    shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Fake {
-    /// On a free port.
-    pub(super) fn start() -> Result<Self> {
-        Self::listen(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?, None)
-    }
-
-    /// Where it is to be.
-    pub(super) fn start_at(address: SocketAddr) -> Result<Self> {
-        let listener = TcpListener::bind(address).with_context(|| format!("at {address}"))?;
-        Self::listen(listener, None)
-    }
-
-    /// On a free port, with TLS.
-    pub(super) fn start_tls(config: ServerConfig) -> Result<Self> {
-        Self::listen(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?, Some(Arc::new(config)))
-    }
-
-    fn listen(listener: TcpListener, tls: Option<Arc<ServerConfig>>) -> Result<Self> {
-        let address = listener.local_addr()?;
-        let shared = Arc::new(Shared {
-            answer: Mutex::new(Answer::Status(200, String::new())),
-            received: Mutex::default(),
-            ending: AtomicBool::new(false),
-            end: Condvar::new(),
-            tls,
-        });
-        let accepting = Arc::clone(&shared);
-        let thread = thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                if accepting.ending.load(Ordering::SeqCst) {
-                    break;
-                }
-                let shared = Arc::clone(&accepting);
-                // A handshake that fails is what some tests are about.
-                thread::spawn(move || shared.converse(stream));
-            }
-        });
-        Ok(Self { address, shared, thread: Some(thread) })
-    }
-
-    pub(super) fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    pub(super) fn url(&self) -> String {
-        let scheme = if self.shared.tls.is_some() { "https" } else { "http" };
-        format!("{scheme}://{}", self.address)
-    }
-
-    pub(super) fn answer(&self, answer: Answer) {
-        *lock(&self.shared.answer) = answer;
-    }
-
-    pub(super) fn received(&self) -> Vec<Received> {
-        lock(&self.shared.received).clone()
-    }
-
-    /// All alerts of all requests with this label and this value, in order.
-    pub(super) fn alerts(&self, label: &str, value: &str) -> Vec<Value> {
+impl Alerts for Fake {
+    fn alerts(&self, label: &str, value: &str) -> Vec<Value> {
         let received = self.received();
-        let alerts = received.iter().flat_map(Received::alerts);
-        let named = |alert: &&Value| {
+        let named = |alert: &Value| {
             let labels = alert.get("labels").and_then(|labels| labels.get(label));
             labels.and_then(Value::as_str) == Some(value)
         };
-        alerts.filter(named).cloned().collect()
+        received.iter().flat_map(alerts_in).filter(named).collect()
     }
-}
-
-impl Drop for Fake {
-    fn drop(&mut self) {
-        self.shared.ending.store(true, Ordering::SeqCst);
-        self.shared.end.notify_all();
-        // Wakes who waits for a connection.
-        let _woken = TcpStream::connect(self.address);
-        if let Some(thread) = self.thread.take() {
-            let _joined = thread.join();
-        }
-    }
-}
-
-impl Shared {
-    fn converse(&self, stream: TcpStream) -> Result<()> {
-        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-        match &self.tls {
-            None => self.exchange(stream),
-            Some(config) => {
-                let connection = ServerConnection::new(Arc::clone(config))?;
-                let mut stream = StreamOwned::new(connection, stream);
-                let done = self.exchange(&mut stream);
-                stream.conn.send_close_notify();
-                stream.flush()?;
-                done
-            }
-        }
-    }
-
-    fn exchange(&self, mut stream: impl Read + Write) -> Result<()> {
-        let received = match read(&mut stream) {
-            Ok(received) => received,
-            // As servers do that are spoken to in TLS and do not speak it.
-            Err(error) => {
-                stream.write_all(b"HTTP/1.0 400 Bad Request\r\n\r\n")?;
-                return Err(error);
-            }
-        };
-        lock(&self.received).push(received);
-        let answer = lock(&self.answer).clone();
-        match answer {
-            Answer::Status(status, body) => {
-                let length = body.len();
-                let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\n");
-                stream.write_all(format!("{head}Connection: close\r\n\r\n{body}").as_bytes())?;
-                stream.flush()?;
-            }
-            Answer::Silence => {
-                let mut held = lock(&self.answer);
-                while !self.ending.load(Ordering::SeqCst) {
-                    let wait = self.end.wait_timeout(held, Duration::from_secs(1));
-                    held = wait.unwrap_or_else(PoisonError::into_inner).0;
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-fn read(stream: &mut impl Read) -> Result<Received> {
-    let mut head = Vec::new();
-    let mut byte = [0];
-    while !head.ends_with(b"\r\n\r\n") {
-        stream.read_exact(&mut byte)?;
-        ensure!(byte[0].is_ascii() && byte[0] != 0x16, "that is no HTTP");
-        head.extend(byte);
-    }
-    let head = String::from_utf8(head)?;
-    let mut lines = head.lines();
-    let path = lines.next().and_then(|line| line.split(' ').nth(1)).context("no request line")?;
-    let headers: Vec<(String, String)> = lines
-        .filter_map(|line| line.split_once(':'))
-        .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
-        .collect();
-    let length = headers.iter().find(|(name, _)| name == "content-length");
-    let mut body = vec![0; length.context("no length")?.1.parse()?];
-    stream.read_exact(&mut body)?;
-    Ok(Received { path: path.to_owned(), headers, body: serde_json::from_slice(&body)? })
 }

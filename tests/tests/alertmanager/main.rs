@@ -1,5 +1,6 @@
 //! Alerts reach Alertmanager: one that is as it should be, and one that is not.
 
+mod chain;
 mod fake;
 mod real;
 mod tls;
@@ -13,7 +14,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use fake::{Answer, Fake};
+use fake::{Alerts as _, Answer, Fake};
 use goroscope_tests::{agent, poll, process::Guard, requires, skip_unless, toolchain::NEWEST};
 use watched::{HIGH, PATIENCE, Watched, text};
 

@@ -22,23 +22,23 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
-    fake::Fake,
+    fake::{Alerts as _, Fake, alerts_in},
     watched::{PATIENCE, text},
 };
 
 /// A leak must have held for a while before it is confirmed.
 const JUDGED: Duration = Duration::from_secs(240);
-const LEAK: &str = "GoroscopeLeakConfirmed";
+pub(super) const LEAK: &str = "GoroscopeLeakConfirmed";
 
 /// Alertmanager, which tells everything to a webhook.
-struct Alertmanager {
+pub(super) struct Alertmanager {
     _guard: Guard,
     address: SocketAddr,
     folder: TempDir,
 }
 
 impl Alertmanager {
-    fn start(webhook: &Fake) -> Result<Self> {
+    pub(super) fn start(webhook: &Fake) -> Result<Self> {
         let package = debian::package("prometheus-alertmanager")?;
         let folder = tempfile::tempdir()?;
         let config = folder.path().join("alertmanager.yml");
@@ -74,13 +74,17 @@ impl Alertmanager {
         Ok(alertmanager)
     }
 
-    fn log(&self) -> String {
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(super) fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 }
 
 /// What the webhook was told last of this alert with this function.
-fn last(webhook: &Fake, created_by: &str) -> Option<Value> {
+pub(super) fn last(webhook: &Fake, created_by: &str) -> Option<Value> {
     let alerts = webhook.alerts("created_by", created_by);
     alerts
         .into_iter()
@@ -141,11 +145,11 @@ fn a_leak_is_told_by_name_and_called_off_when_it_is_over() -> Result<()> {
     }
     // Nothing else in that program leaks.
     let received = webhook.received();
-    let alerts = received.iter().flat_map(|received| received.alerts());
+    let alerts = received.iter().flat_map(alerts_in);
     for alert in
         alerts.filter(|alert| text(alert, "/labels/alertname").is_ok_and(|name| name == LEAK))
     {
-        let created_by = text(alert, "/labels/created_by")?;
+        let created_by = text(&alert, "/labels/created_by")?;
         ensure!(["main.lookup", "main.(*topic).subscribe"].contains(&created_by), "{alert}");
     }
     Ok(())

@@ -1,17 +1,10 @@
 //! Alertmanagers that speak TLS, with certificates that do and that do not.
 
-use std::sync::Arc;
-
 use anyhow::{Context as _, Result, ensure};
-use goroscope_tests::{poll, requires, skip_unless, toolchain::NEWEST};
-use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair,
-};
-use rustls::{
-    RootCertStore, ServerConfig,
-    crypto::ring,
-    pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
-    server::WebPkiClientVerifier,
+use goroscope_tests::{
+    authority::{Authority, authority, issue, server_config},
+    poll, requires, skip_unless,
+    toolchain::NEWEST,
 };
 
 use crate::{
@@ -19,38 +12,9 @@ use crate::{
     watched::{PATIENCE, Watched},
 };
 
-type Authority = CertifiedIssuer<'static, KeyPair>;
-
-fn authority(name: &str) -> Result<Authority> {
-    let mut params = CertificateParams::default();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.distinguished_name.push(DnType::CommonName, name);
-    Ok(CertifiedIssuer::self_signed(params, KeyPair::generate()?)?)
-}
-
-fn issue(authority: &Authority, name: &str) -> Result<(Certificate, KeyPair)> {
-    let key = KeyPair::generate()?;
-    let certificate = CertificateParams::new([name.to_owned()])?.signed_by(&key, authority)?;
-    Ok((certificate, key))
-}
-
 /// A server that is called `alertmanager.test`; `clients` vouches for who may ask it.
 fn server(authority: &Authority, clients: Option<&Authority>) -> Result<Fake> {
-    let (certificate, key) = issue(authority, "alertmanager.test")?;
-    let provider = Arc::new(ring::default_provider());
-    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()?;
-    let builder = match clients {
-        None => builder.with_no_client_auth(),
-        Some(clients) => {
-            let mut roots = RootCertStore::empty();
-            roots.add(clients.der().clone())?;
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-            builder.with_client_cert_verifier(verifier.build()?)
-        }
-    };
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    Fake::start_tls(builder.with_single_cert(vec![certificate.der().clone()], key)?)
+    Fake::start_tls(server_config(authority, "alertmanager.test", clients)?)
 }
 
 #[test]

@@ -1,14 +1,16 @@
-//! `cargo xtask bench`: what watching costs, and how soon it begins.
+//! `cargo xtask bench`: what watching costs, how soon it begins, and what it finds.
 
 mod bpftrace;
 mod example;
 mod figures;
 mod hundred;
 mod inspect;
+mod leaks;
 mod median;
 mod probes;
 mod report;
 mod scan;
+mod sites;
 mod start;
 mod switches;
 mod target;
@@ -43,15 +45,21 @@ enum What {
     Scan(scan::Options),
     /// What it costs to be ready to read large binaries, and a thousand processes of one
     Inspect(inspect::Options),
+    /// What fifty thousand creation sites cost the agent and Prometheus
+    Sites,
+    /// How many kernels of real leaks `check` finds, beside Go's own profile; docs/leak-recall.md
+    Leaks,
 }
 
 impl What {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 7] = [
         Self::Probes,
         Self::Start,
         Self::Target(target::Options::DEFAULT),
         Self::Scan(scan::Options::DEFAULT),
         Self::Inspect(inspect::Options::DEFAULT),
+        Self::Sites,
+        Self::Leaks,
     ];
 
     /// The name of its section.
@@ -62,13 +70,15 @@ impl What {
             Self::Target(_) => "target",
             Self::Scan(_) => "scan",
             Self::Inspect(_) => "inspect",
+            Self::Sites => "sites",
+            Self::Leaks => "leaks",
         }
     }
 
     /// A try with other options than the usual ones is not for the documentation.
     fn is_try(self) -> bool {
         match self {
-            Self::Probes | Self::Start => false,
+            Self::Probes | Self::Start | Self::Sites | Self::Leaks => false,
             Self::Target(options) => options != target::Options::DEFAULT,
             Self::Scan(options) => options != scan::Options::DEFAULT,
             Self::Inspect(options) => options != inspect::Options::DEFAULT,
@@ -85,11 +95,13 @@ impl What {
             Self::Target(options) => target::measure(options),
             Self::Scan(options) => scan::measure(options),
             Self::Inspect(options) => inspect::measure(options),
+            Self::Sites => sites::measure(),
+            Self::Leaks => leaks::measure(),
         }
     }
 }
 
-/// Measures, prints, and writes docs/benchmarks.md.
+/// Measures, prints, and writes docs/benchmarks.md; what is found goes into a document of its own.
 pub(crate) fn run(options: &Options) -> Result<()> {
     if let Err(reason) = requires::kernel() {
         bail!("there is nothing to measure here: {reason}");
@@ -102,6 +114,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         println!("\n{section}");
         if what.is_try() {
             println!("not written into docs/benchmarks.md: this was a try with other options");
+        } else if matches!(what, What::Leaks) {
+            report::document("leak-recall.md", &section)?;
         } else {
             report::write(what.name(), &section)?;
         }

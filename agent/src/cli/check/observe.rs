@@ -44,6 +44,8 @@ pub(super) struct Observer<'a> {
     /// Processes that run no Go, or a program of the toolchain, or cannot be looked at.
     others: HashSet<Member>,
     ended: Vec<ProcessReport>,
+    /// Processes were told to end.
+    told: bool,
     refused: Vec<String>,
     toolchain: bool,
 }
@@ -59,6 +61,7 @@ impl<'a> Observer<'a> {
             watched: HashMap::new(),
             others: HashSet::new(),
             ended: Vec::new(),
+            told: false,
             refused: Vec::new(),
             toolchain: false,
         }
@@ -82,7 +85,7 @@ impl<'a> Observer<'a> {
             // Listed in the middle of an exec it looked like another.
             let same = watched.is_unseen() && members.iter().any(|other| other.id == member.id);
             if !same {
-                self.ended.push(watched.judge(&self.wanted));
+                self.ended.push(watched.judge(&self.wanted, !self.told));
             }
         }
         if self.others.len() > MAX_OTHERS {
@@ -139,6 +142,11 @@ impl<'a> Observer<'a> {
         next.max(now + TICK / 5)
     }
 
+    /// From now on processes end because they were told to.
+    pub(super) fn tell_to_end(&mut self) {
+        self.told = true;
+    }
+
     /// How many goroutines the watched processes have.
     pub(super) fn goroutines(&self) -> u64 {
         self.watched.values().map(Watched::goroutines).sum()
@@ -152,7 +160,7 @@ impl<'a> Observer<'a> {
             self.found(member, found);
         }
         let mut processes = self.ended;
-        processes.extend(self.watched.values().map(|watched| watched.judge(&self.wanted)));
+        processes.extend(self.watched.values().map(|watched| watched.judge(&self.wanted, false)));
         processes.sort_by_key(|process| process.pid);
         Watch { processes, refused: self.refused, toolchain: self.toolchain, ended: None }
     }

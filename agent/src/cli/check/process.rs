@@ -35,6 +35,8 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 const PAUSE_PER_LOOK: u32 = 20;
 /// Waits for it have no end either, but some programs want that.
 const FOR_EVER: &str = "select (no cases)";
+/// How workers wait for more to do.
+const TAKES_WORK: [&str; 3] = ["chan ", "select", "sync.Cond"];
 
 /// A Go process under watch.
 pub(super) struct Watched {
@@ -179,8 +181,8 @@ impl Watched {
         Some(Ok(()))
     }
 
-    /// Judges it by what was seen.
-    pub(super) fn judge(&self, wanted: &Wanted<'_>) -> ProcessReport {
+    /// Judges it by what was seen; did it end of itself?
+    pub(super) fn judge(&self, wanted: &Wanted<'_>, is_over: bool) -> ProcessReport {
         let lived = self.last.saturating_duration_since(self.began);
         let exe = self.exe.to_string_lossy().into_owned();
         let is_test = self.standing.has_tests || exe.ends_with(".test");
@@ -190,7 +192,7 @@ impl Watched {
             (leak.site, words.unwrap_or_default())
         });
         let Wanted { settle, strict, .. } = *wanted;
-        let asked = Asked { settle, strict, confirmed: &confirmed.collect(), is_test };
+        let asked = Asked { settle, strict, confirmed: &confirmed.collect(), is_test, is_over };
         let (leaks, blocked): (Vec<Still>, Vec<Still>) =
             rules::judge(&self.standing, asked).into_iter().partition(|s| s.rule.is_some());
         let observed = self.standing.observed();
@@ -249,6 +251,8 @@ fn seen(goroutine: &Goroutine, kind: Kind, word: Option<&str>) -> Seen {
         kind,
         wait,
         wait_reason: goroutine.wait_reason,
+        takes_work: wait == Wait::Others
+            && word.is_some_and(|word| TAKES_WORK.iter().any(|start| word.starts_with(start))),
         stack_bytes: goroutine.stack_bytes,
         stand: (goroutine.tracking_seq, goroutine.pc.0, goroutine.sp.0),
     }

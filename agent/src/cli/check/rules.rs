@@ -1,8 +1,10 @@
 //! Which of the goroutines that stand still are left behind.
 //!
 //! That a goroutine waits is no leak: pools and listeners do so all their life. In a test program
-//! it is one where its test is over; in any other where nothing can wake it, or where the site's
-//! number keeps growing. With `--strict` every one of them is.
+//! it is one where its test is over. In any other where nothing can wake it, where the site's number
+//! keeps growing, or where the program is over: what waits for others then has waited in vain. Of a
+//! service, and of what takes up work again and again, that cannot be said: it is meant to wait. With
+//! `--strict` every one of them is a leak.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -18,6 +20,8 @@ pub(super) enum Rule {
     Never,
     /// There are more and more.
     Growth,
+    /// The program that made them is over.
+    Left,
     /// They were blocked at the last look, and that is all that was asked for.
     Strict,
 }
@@ -29,6 +33,7 @@ impl Rule {
             Self::Outlived => "outlived",
             Self::Never => "never",
             Self::Growth => "growth",
+            Self::Left => "left",
             Self::Strict => "strict",
         }
     }
@@ -59,6 +64,8 @@ pub(super) struct Asked<'a> {
     pub(super) confirmed: &'a HashMap<SiteAddress, String>,
     /// Is the program a test?
     pub(super) is_test: bool,
+    /// Did it end of itself, as programs do that have done what they were for?
+    pub(super) is_over: bool,
 }
 
 /// Judges the goroutines that stand still, by site; those that are left behind first.
@@ -118,6 +125,10 @@ fn rule<'a>(
             stuck,
         );
     }
+    let left = those(&|track| track.seen.wait == Wait::Others && !standing.is_idle(&track.seen));
+    if asked.is_over && !asked.is_test && !standing.is_service() && !left.is_empty() {
+        return (Some(Rule::Left), "blocked until the program was over".to_owned(), left);
+    }
     let strict = those(&|track| track.seen.wait == Wait::Others || asked.is_test);
     if asked.strict && !strict.is_empty() {
         return (Some(Rule::Strict), "blocked at the last look".to_owned(), strict);
@@ -166,18 +177,28 @@ mod tests {
             kind,
             wait,
             wait_reason: 7,
+            takes_work: true,
             stack_bytes: 2048,
             stand: (0, 3, 4),
         }
     }
 
     fn judged(looks: &[&[Seen]], strict: bool, is_test: bool) -> Vec<(Option<Rule>, u64)> {
+        judged_when(looks, strict, is_test, false)
+    }
+
+    fn judged_when(
+        looks: &[&[Seen]],
+        strict: bool,
+        is_test: bool,
+        is_over: bool,
+    ) -> Vec<(Option<Rule>, u64)> {
         let mut standing = Standing::default();
         for (at, look) in (0..).step_by(300).zip(looks) {
             standing.take(Duration::from_millis(at), SETTLE, look);
         }
         let confirmed = HashMap::new();
-        let asked = Asked { settle: SETTLE, strict, confirmed: &confirmed, is_test };
+        let asked = Asked { settle: SETTLE, strict, confirmed: &confirmed, is_test, is_over };
         judge(&standing, asked).iter().map(|still| (still.rule, still.goroutines)).collect()
     }
 
@@ -193,6 +214,41 @@ mod tests {
         assert_eq!(judged(&[&listener, &listener, &listener], true, false), []);
         let never = [main, seen(5, 1, Kind::Program, Wait::Never)];
         assert_eq!(judged(&[&never, &never, &never], false, false), [(Some(Rule::Never), 1)]);
+    }
+
+    #[test]
+    fn what_waits_until_the_program_is_over_is() {
+        let main = seen(1, 0, Kind::Main, Wait::No);
+        let waits = seen(5, 1, Kind::Program, Wait::Others);
+        let look = [main, waits];
+        let over = |look: &[Seen]| judged_when(&[look, look, look], false, false, true);
+        assert_eq!(over(&look), [(Some(Rule::Left), 1)]);
+        assert_eq!(judged_when(&[&look, &look, &look], false, true, true), [(None, 1)]);
+        // Who sleeps ends with the program, as it should.
+        assert_eq!(over(&[main, seen(5, 1, Kind::Program, Wait::No)]), []);
+    }
+
+    #[test]
+    fn what_is_meant_to_wait_until_then_is_not() {
+        let main = seen(1, 0, Kind::Main, Wait::No);
+        let other = (ProcessAddress(8), ProcessAddress(9));
+        let waits = seen(5, 1, Kind::Program, Wait::Others);
+        let over = |looks: &[&[Seen]]| judged_when(looks, false, false, true);
+        // It listens; or main does itself.
+        let listener = Seen { site: other, ..seen(6, 1, Kind::Program, Wait::Io) };
+        let look = [main, waits, listener];
+        assert_eq!(over(&[&look, &look, &look]), [(None, 1)]);
+        let look = [Seen { wait: Wait::Io, ..main }, waits];
+        assert_eq!(over(&[&look, &look, &look]), [(None, 1)]);
+        // It is told when to end.
+        let signals = Seen { site: other, ..seen(6, 1, Kind::Signals, Wait::No) };
+        let look = [main, waits, signals];
+        assert_eq!(over(&[&look, &look, &look]), [(None, 1)]);
+        // One of a pool had work once.
+        let worked = Seen { stand: (1, 3, 4), ..waits };
+        let (first, then) =
+            ([main, waits], [main, worked, seen(6, 1, Kind::Program, Wait::Others)]);
+        assert_eq!(over(&[&first, &then, &then, &then]), [(None, 2)]);
     }
 
     #[test]

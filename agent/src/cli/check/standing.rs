@@ -43,6 +43,8 @@ pub(super) struct Seen {
     pub(super) wait: Wait,
     /// The runtime's number of what it waits for.
     pub(super) wait_reason: u8,
+    /// Workers wait like this for more work: for a channel or a condition, never for a lock.
+    pub(super) takes_work: bool,
     pub(super) stack_bytes: u64,
     /// Another once it has run: `trackingSeq`, program counter, stack pointer.
     pub(super) stand: (u8, u64, u64),
@@ -53,6 +55,25 @@ pub(super) struct Seen {
 pub(super) struct Track {
     pub(super) seen: Seen,
     pub(super) since: Duration,
+    places: Places,
+}
+
+/// The last places where a goroutine waited for others.
+#[derive(Clone, Copy, Debug, Default)]
+struct Places([u64; 4]);
+
+impl Places {
+    /// Notes where it waits; has it waited there before?
+    fn note(&mut self, seen: &Seen) -> bool {
+        let (_, pc, sp) = seen.stand;
+        let place = pc ^ sp.rotate_left(32) ^ u64::from(seen.wait_reason);
+        let known = self.0.contains(&place);
+        if !known {
+            self.0.rotate_right(1);
+            self.0[0] = place;
+        }
+        known
+    }
 }
 
 /// Who made a goroutine, and whether it ran a test.
@@ -70,10 +91,14 @@ pub(super) struct Standing {
     tracks: HashMap<u64, Track>,
     births: HashMap<u64, Birth>,
     growth: HashMap<SiteAddress, Growth>,
+    /// Sites of which one has run and then waited where it had waited before, as workers do, and what
+    /// it waited for.
+    back: HashSet<(SiteAddress, u8)>,
     first: Option<Duration>,
     last: Duration,
     pub(super) looks: u64,
     pub(super) has_tests: bool,
+    is_service: bool,
 }
 
 impl Standing {
@@ -88,17 +113,26 @@ impl Standing {
         }
         for seen in seen.iter().take(MAX_TRACKED) {
             let before = self.tracks.get(&seen.goid);
+            let mut places = before.map_or(Places::default(), |before| before.places);
+            if seen.takes_work {
+                let moved = before.is_some_and(|before| before.seen.stand != seen.stand);
+                let known = places.note(seen);
+                if moved && known && self.back.len() < MAX_SITES {
+                    self.back.insert((seen.site, seen.wait_reason));
+                }
+            }
             let still = before
                 .filter(|before| before.seen.stand == seen.stand && before.seen.wait != Wait::No);
             let since = still.map_or(at, |before| before.since);
             let is_test = seen.kind == Kind::Test;
             self.has_tests |= is_test;
+            self.is_service |= seen.kind == Kind::Signals || seen.wait == Wait::Io;
             self.births.entry(seen.goid).or_insert(Birth {
                 parent: seen.parent,
                 is_test,
                 seen: at,
             });
-            let track = Track { seen: *seen, since };
+            let track = Track { seen: *seen, since, places };
             if seen.kind == Kind::Program && is_stuck(&track) {
                 let count = settled.entry(seen.site).or_default();
                 *count += u64::from(at.saturating_sub(since) >= settle);
@@ -138,6 +172,17 @@ impl Standing {
         self.growth.get(site)
     }
 
+    /// Has it waited for the network, or for signals? Such a program is idle until it is asked or told
+    /// something, and so may all in it be.
+    pub(super) fn is_service(&self) -> bool {
+        self.is_service
+    }
+
+    /// Does it wait as workers of its site do, who were seen to take up work and come back?
+    pub(super) fn is_idle(&self, seen: &Seen) -> bool {
+        seen.takes_work && self.back.contains(&(seen.site, seen.wait_reason))
+    }
+
     /// For how long it has stood still.
     pub(super) fn still_for(&self, track: &Track) -> Duration {
         self.last.saturating_sub(track.since)
@@ -162,7 +207,7 @@ impl Standing {
                 match track.seen.kind {
                     Kind::Test => return false,
                     Kind::Main => return over,
-                    Kind::Allowed | Kind::Program => {}
+                    Kind::Signals | Kind::Allowed | Kind::Program => {}
                 }
             } else {
                 over |= birth.is_test;
@@ -196,6 +241,7 @@ mod tests {
             kind,
             wait: Wait::Others,
             wait_reason: 1,
+            takes_work: true,
             stack_bytes: 2048,
             stand: (0, 3, 4),
         }
@@ -232,14 +278,38 @@ mod tests {
     #[test]
     fn only_the_programs_goroutines_that_wait() {
         let mut standing = Standing::default();
-        let mut all = [Kind::Main, Kind::Test, Kind::Allowed, Kind::Program]
+        let mut all = [Kind::Main, Kind::Test, Kind::Signals, Kind::Allowed, Kind::Program]
             .map(|kind| seen(kind as u64 + 1, 0, kind));
         standing.take(at(0), SETTLE, &all);
         standing.take(at(600), SETTLE, &all);
-        assert_eq!(settled(&standing), [4]);
-        all[3].wait = Wait::No;
+        assert_eq!(settled(&standing), [5]);
+        all[4].wait = Wait::No;
         standing.take(at(700), SETTLE, &all);
         assert!(settled(&standing).is_empty());
+    }
+
+    #[test]
+    fn workers_come_back_to_where_they_waited() {
+        let waits = seen(8, 1, Kind::Program);
+        let stands = |stands: &[(u8, u64)]| {
+            let mut standing = Standing::default();
+            for (place, (ran, pc)) in (0..).step_by(10).zip(stands) {
+                let look = [Seen { stand: (*ran, *pc, 4), ..waits }];
+                standing.take(at(place), SETTLE, &look);
+            }
+            standing.is_idle(&waits)
+        };
+        assert!(!stands(&[(0, 3), (0, 3), (0, 3)]));
+        assert!(stands(&[(0, 3), (1, 3)]));
+        assert!(stands(&[(0, 3), (1, 5), (2, 6), (2, 6), (3, 3)]));
+        // On its way it waits here and there, as any goroutine does; and for a lock again and again.
+        let lock = Seen { takes_work: false, ..waits };
+        let mut standing = Standing::default();
+        for ran in 0..3 {
+            standing.take(at(ran.into()), SETTLE, &[Seen { stand: (ran, 3, 4), ..lock }]);
+        }
+        assert!(!standing.is_idle(&lock));
+        assert!(!stands(&[(0, 3), (1, 5), (2, 6), (2, 6)]));
     }
 
     #[test]

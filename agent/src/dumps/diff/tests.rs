@@ -1,3 +1,5 @@
+//! Differences by hand, between forms, and in sums.
+
 use std::sync::Arc;
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Round trips, what Go prints, and what is no dump.
+
 use std::{io::Write as _, sync::Arc};
 
 use flate2::{Compression, write::GzEncoder};

@@ -37,6 +37,11 @@ pub(super) fn behind_check(code: &[u8], size: u64) -> Option<Behind> {
     None
 }
 
+/// A function without a check (`//go:nosplit`) sets its frame up at once.
+pub(super) fn unchecked(code: &[u8]) -> Option<Behind> {
+    behind(&mut Decoder::with_ip(64, code, 0, DecoderOptions::NONE))
+}
+
 /// The frame is set up next: with `push %rbp` since Go 1.21, before with `sub $N, %rsp`.
 fn behind(decoder: &mut Decoder<'_>) -> Option<Behind> {
     let distance = decoder.ip();
@@ -98,6 +103,18 @@ mod tests {
         // go1.19 runtime.newproc1
         let code = b"\x49\x3b\x66\x10\x0f\x86\x86\x03\x00\x00\x48\x83\xec\x48\x48\x89\x6c\x24\x40";
         assert_eq!(at(code), Some((10, false)));
+    }
+
+    #[test]
+    fn functions_without_a_check() {
+        let at = |code| unchecked(code).map(|behind| (behind.distance, behind.emulated));
+        // go1.26.6 and go1.19 runtime.casgstatus
+        assert_eq!(at(b"\x55\x48\x89\xe5\x48\x83\xec\x58"), Some((0, true)));
+        assert_eq!(at(b"\x48\x83\xec\x40\x48\x89\x6c\x24\x38"), Some((0, false)));
+        // A check; another push; nothing.
+        assert_eq!(at(b"\x49\x3b\x66\x10\x76\x18\x55"), None);
+        assert_eq!(at(b"\x53\x48\x89\xe5"), None);
+        assert_eq!(at(b""), None);
     }
 
     #[test]

@@ -43,10 +43,18 @@ pub(super) fn behind_check(code: &[u8], size: u64) -> Option<Behind> {
     if branch & BRANCH_MASK != BRANCH || !forward {
         return None;
     }
-    let next = words.next()?;
+    behind(words.next()?, at + 4)
+}
+
+/// A function without a check (`//go:nosplit`) sets its frame up at once.
+pub(super) fn unchecked(code: &[u8]) -> Option<Behind> {
+    behind(u32::from_le_bytes(*code.first_chunk()?), 0)
+}
+
+fn behind(next: u32, distance: u64) -> Option<Behind> {
     let saves = next & PUSH_LINK_MASK == PUSH_LINK || next & SUB_MASK == SUB_X20;
     // The kernel emulates only branches and PC-relative instructions here.
-    saves.then_some(Behind { distance: at + 4, emulated: false })
+    saves.then_some(Behind { distance, emulated: false })
 }
 
 #[cfg(test)]
@@ -65,6 +73,15 @@ mod tests {
         // ldr x16,[x28,#16]; sub x17,sp,#0x110; cmp x17,x16; b.ls; sub x20,sp,#0x190
         let large = [0xf940_0b90, 0xd104_43f1, 0xeb10_023f, 0x5400_2809, 0xd106_43f4];
         assert_eq!(at(&large), Some(16));
+    }
+
+    #[test]
+    fn functions_without_a_check() {
+        let at = |word: u32| unchecked(&word.to_le_bytes()).map(|behind| behind.distance);
+        // go1.26.6 runtime.casgstatus
+        assert_eq!(at(0xf819_0ffe), Some(0));
+        assert_eq!(at(0xf940_0b90), None);
+        assert_eq!(unchecked(&[0xfe, 0x0f]), None);
     }
 
     #[test]

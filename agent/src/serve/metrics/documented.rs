@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{ALL, Exposition, Format, parse::parse};
-use crate::serve::sample::{bare, snapshot, whole};
+use crate::model::sample::{bare, snapshot, whole};
 
 const DOCUMENT: &str = include_str!("../../../../docs/metrics.md");
 

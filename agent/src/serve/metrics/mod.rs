@@ -16,6 +16,7 @@ mod goroutines;
 mod leaks;
 mod memory;
 mod notify;
+mod otlp;
 mod probes;
 mod processes;
 mod scans;
@@ -41,7 +42,7 @@ pub use format::{Exposition, Format};
 const TOP_SITES: usize = 50;
 
 /// All families, in the order of the exposition.
-const ALL: [&[Family]; 10] = [
+const ALL: [&[Family]; 11] = [
     goroutines::FAMILIES,
     sites::FAMILIES,
     leaks::FAMILIES,
@@ -51,5 +52,6 @@ const ALL: [&[Family]; 10] = [
     probes::FAMILIES,
     scans::FAMILIES,
     notify::FAMILIES,
+    otlp::FAMILIES,
     agent::FAMILIES,
 ];

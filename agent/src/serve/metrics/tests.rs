@@ -11,8 +11,8 @@ use prost::Message as _;
 use super::{label::LONGEST, parse::parse, *};
 use crate::{
     discover::identity::StartTime,
+    model::sample::{bare, site, snapshot, whole},
     model::{process::Process, snapshot::Snapshot},
-    serve::sample::{bare, site, snapshot, whole},
 };
 
 fn text(snapshot: &Snapshot, format: Format) -> String {

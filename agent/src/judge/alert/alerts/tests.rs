@@ -22,6 +22,7 @@ fn process(pid: u32, live: u64, created: u64) -> Process {
     Process {
         id: ProcessId { pid: Pid(pid), start: StartTime(1) },
         started_at: 0.0,
+        watched_at: 0.0,
         exe: "/usr/bin/api".to_owned(),
         comm: "api".to_owned(),
         binary: None,
