@@ -84,7 +84,7 @@ impl History {
     /// where there are too few to tell.
     pub(super) fn growth(&self, most: usize) -> Option<f64> {
         let last = self.0.back()?;
-        let first = self.0.iter().rev().take(most).last()?;
+        let first = self.0.iter().rev().take(most).next_back()?;
         let seconds = last.at.saturating_sub(first.at).as_secs_f64();
         let points = self.0.len().min(most);
         (points > 2 && seconds > 0.0).then(|| (last.old as f64 - first.old as f64) / seconds)

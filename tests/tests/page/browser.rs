@@ -167,10 +167,10 @@ impl Browser {
     /// heading.
     pub(crate) fn is_told_in_words(&self) -> Result<()> {
         let tree = self.devtools("Accessibility.getFullAXTree", json!({}))?;
-        let nodes = tree["nodes"].as_array().context("no tree")?;
-        for node in nodes.iter().filter(|node| node["ignored"] != json!(true)) {
-            let role = node["role"]["value"].as_str().unwrap_or_default();
-            let name = node["name"]["value"].as_str().unwrap_or_default();
+        let nodes = tree.get("nodes").and_then(Value::as_array).context("no tree")?;
+        for node in nodes.iter().filter(|node| node.get("ignored") != Some(&json!(true))) {
+            let text = |of: &str| node.pointer(of).and_then(Value::as_str).unwrap_or_default();
+            let (role, name) = (text("/role/value"), text("/name/value"));
             let operated =
                 ["button", "link", "searchbox", "combobox", "checkbox", "figure", "image"];
             ensure!(!operated.contains(&role) || !name.trim().is_empty(), "nameless: {node}");

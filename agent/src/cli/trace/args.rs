@@ -28,7 +28,7 @@ pub(in crate::cli) struct TraceArgs {
     /// How long to record; Ctrl-C ends it before [default: 5s]
     #[arg(short, long, value_name = "TIME", env = "GOROSCOPE_DURATION", hide_env_values = true)]
     pub(in crate::cli) duration: Option<Interval>,
-    /// Write the events to this file, for https://ui.perfetto.dev [default: only the summary]
+    /// Write the events to this file, for Perfetto (ui.perfetto.dev) [default: only the summary]
     // Without a variable: that of this name is the form of the other commands' output.
     #[arg(short, long, value_name = "FILE")]
     pub(in crate::cli) output: Option<PathBuf>,

@@ -121,7 +121,7 @@ fn the_document() {
 #[test]
 fn the_summary() {
     let losses = TraceLosses { goroutines: 3, threads: 4 };
-    let time = std::time::Duration::from_millis(2);
+    let time = Duration::from_millis(2);
     let run_times = Some(RunTimes { uprobe: (6, time), tracepoints: (7, time) });
     let (_, text) = written("main.work", losses, run_times);
     for line in [

@@ -20,6 +20,7 @@ pub(crate) fn process(pid: u32, live: u64) -> Process {
     Process {
         id: ProcessId { pid: Pid(pid), start: StartTime(1) },
         started_at: 1_767_225_600.0,
+        watched_at: 1_767_225_700.0,
         exe: format!("/srv/shop/app{pid}"),
         comm: format!("app{pid}"),
         binary: Some(BinaryFacts {
@@ -66,6 +67,7 @@ pub(crate) fn site(created_by: &str, live: u64) -> Site {
             doing: vec![("chan send".into(), live)],
             stack_bytes: 2048 * live,
             longest_wait_nanoseconds: Some(90_000_000_000),
+            growth_per_minute: None,
         },
     }
 }
