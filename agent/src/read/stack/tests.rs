@@ -1,3 +1,5 @@
+//! Walks over stacks that are literals.
+
 use std::collections::BTreeMap;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Scans of stacks while the goroutines do not stand still, in literal memory.
+
 use std::cell::{Cell, RefCell};
 
 use super::*;
