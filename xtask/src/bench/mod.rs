@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: what watching costs, how soon it begins, and what it finds.
 
 mod bpftrace;
+mod dump;
 mod example;
 mod figures;
 mod hundred;
@@ -45,6 +46,8 @@ enum What {
     Scan(scan::Options),
     /// What it costs to be ready to read large binaries, and a thousand processes of one
     Inspect(inspect::Options),
+    /// What a dump of a hundred thousand goroutines takes, and how long requests stall meanwhile
+    Dump,
     /// What fifty thousand creation sites cost the agent and Prometheus
     Sites,
     /// How many kernels of real leaks `check` finds, beside Go's own profile; docs/leak-recall.md
@@ -52,12 +55,13 @@ enum What {
 }
 
 impl What {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Probes,
         Self::Start,
         Self::Target(target::Options::DEFAULT),
         Self::Scan(scan::Options::DEFAULT),
         Self::Inspect(inspect::Options::DEFAULT),
+        Self::Dump,
         Self::Sites,
         Self::Leaks,
     ];
@@ -70,6 +74,7 @@ impl What {
             Self::Target(_) => "target",
             Self::Scan(_) => "scan",
             Self::Inspect(_) => "inspect",
+            Self::Dump => "dump",
             Self::Sites => "sites",
             Self::Leaks => "leaks",
         }
@@ -78,7 +83,7 @@ impl What {
     /// A try with other options than the usual ones is not for the documentation.
     fn is_try(self) -> bool {
         match self {
-            Self::Probes | Self::Start | Self::Sites | Self::Leaks => false,
+            Self::Probes | Self::Start | Self::Dump | Self::Sites | Self::Leaks => false,
             Self::Target(options) => options != target::Options::DEFAULT,
             Self::Scan(options) => options != scan::Options::DEFAULT,
             Self::Inspect(options) => options != inspect::Options::DEFAULT,
@@ -95,6 +100,7 @@ impl What {
             Self::Target(options) => target::measure(options),
             Self::Scan(options) => scan::measure(options),
             Self::Inspect(options) => inspect::measure(options),
+            Self::Dump => dump::measure(),
             Self::Sites => sites::measure(),
             Self::Leaks => leaks::measure(),
         }
