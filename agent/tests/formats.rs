@@ -145,28 +145,9 @@ fn gos_dump_and_ours_diff_to_nothing() {
         for ours in OURS {
             let ours = dumped.ours(ours);
             for gos in GOS {
-                // Folded stacks do not tell the runtime's own goroutines apart.
-                if ours.ends_with("ours.folded") {
-                    assert_same_program(&dumped.path(gos), &ours);
-                } else {
-                    assert_same(&dumped.path(gos), &ours);
-                }
+                assert_same(&dumped.path(gos), &ours);
             }
         }
-    }
-}
-
-/// As [`assert_same`], without the runtime's own goroutines, which some forms cannot tell apart.
-fn assert_same_program(gos: &Path, ours: &Path) {
-    let value = diff(gos, ours);
-    for change in value["stacks"].as_array().unwrap() {
-        let outermost = change["stack"].as_array().unwrap().last().unwrap();
-        let function = outermost["function"].as_str().unwrap();
-        assert!(
-            function == "main.main" || function.starts_with("runtime."),
-            "{}: {value:#}",
-            ours.display()
-        );
     }
 }
 
@@ -272,7 +253,7 @@ fn the_folded_file_makes_the_same_flame_graph() {
     let total: u64 =
         folded.lines().map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum();
     assert_eq!(total, text.goroutines.len() as u64);
-    assert_same_program(&dumped.ours("text"), &dumped.path("ours.folded"));
+    assert_same(&dumped.ours("text"), &dumped.path("ours.folded"));
 }
 
 #[test]

@@ -134,6 +134,9 @@ fn compare(program: &Program) -> Result<()> {
     // The text says the same.
     let text = String::from_utf8(stacked::take(pid, &["--format", "text"])?)?;
     let text = stacked::parse(&text).context("the text is not Go's")?;
+    if !own.keys().eq(text.keys()) {
+        differences.push(format!("{} goroutines in the text, {} in Go's", text.len(), own.len()));
+    }
     for (goid, told) in own.iter().filter(|(goid, _)| **goid != MAIN) {
         match text.get(goid) {
             Some(ours) => {

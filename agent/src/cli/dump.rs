@@ -30,13 +30,18 @@ pub(super) fn run(args: &DumpArgs) -> anyhow::Result<ExitCode> {
         return Err(failure.hint("name a file with --output FILE, or send it on with |").into());
     }
     let file = args.output.as_deref().map(Output::create).transpose()?;
-    let dump = take(Pid(args.pid.0), &only, args.only.limit)?;
+    let mut dump = take(Pid(args.pid.0), &only)?;
+    let system = dump.goroutines.iter().filter(|goroutine| goroutine.system).count();
+    if !args.system && !args.format.marks_system() {
+        dump.goroutines.retain(|goroutine| !goroutine.system);
+    }
+    dump.goroutines.truncate(args.only.limit.unwrap_or(usize::MAX));
     if args.summary {
-        io::stdout().lock().write_all(summary(&dump).as_bytes())?;
+        io::stdout().lock().write_all(summary(&dump, system).as_bytes())?;
     } else if let Some(mut file) = file {
         file.write(|out| dumps::write(args.format, &dump, out))?;
         // Where there is no stderr there is nobody to tell.
-        let _ = io::stderr().lock().write_all(summary(&dump).as_bytes());
+        let _ = io::stderr().lock().write_all(summary(&dump, system).as_bytes());
     } else {
         let mut out = BufWriter::new(io::stdout().lock());
         dumps::write(args.format, &dump, &mut out)?;
@@ -45,11 +50,8 @@ pub(super) fn run(args: &DumpArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn take(pid: Pid, only: &Only, limit: Option<usize>) -> Result<Dump, Failure> {
-    let dump = open(pid)?.dump(&|goroutine| only.admits(goroutine));
-    let mut dump = dump.map_err(|error| failed(&error))?;
-    dump.goroutines.truncate(limit.unwrap_or(usize::MAX));
-    Ok(dump)
+fn take(pid: Pid, only: &Only) -> Result<Dump, Failure> {
+    open(pid)?.dump(&|goroutine| only.admits(goroutine)).map_err(|error| failed(&error))
 }
 
 /// Finds out how to take dumps of a process.

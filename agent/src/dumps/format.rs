@@ -45,6 +45,13 @@ impl Format {
         }
     }
 
+    /// Whether it marks the runtime's own goroutines, so that they need not be left out. The other
+    /// forms are those of Go, and Go's own dumps leave them out.
+    #[must_use]
+    pub fn marks_system(self) -> bool {
+        matches!(self, Self::Json)
+    }
+
     /// Whether it may be shown on a terminal.
     #[must_use]
     pub fn is_for_people(self) -> bool {

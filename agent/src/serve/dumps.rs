@@ -46,8 +46,11 @@ pub(super) async fn dump(
         }
     };
     match source.dump(pid).await {
-        Ok(dump) => {
+        Ok(mut dump) => {
             let make = move |_: &HeaderMap| {
+                if !format.marks_system() {
+                    dump.goroutines.retain(|goroutine| !goroutine.system);
+                }
                 let mut out = Bounded(Vec::new());
                 match dumps::write(format, &dump, &mut out) {
                     Ok(()) if format == Format::Svg => Reply::drawing(format.content_type(), out.0),

@@ -24,6 +24,9 @@ pub(crate) struct DumpArgs {
     /// Print the summary instead of the dump: goroutines with the same stack, the most first
     #[arg(long, conflicts_with = "output")]
     pub(super) summary: bool,
+    /// Also the runtime's own goroutines (garbage collector and the like), which json always has
+    #[arg(long)]
+    pub(super) system: bool,
     #[command(flatten)]
     pub(super) only: OnlyArgs,
 }

@@ -20,8 +20,8 @@ struct Group<'a> {
     longest: Option<f64>,
 }
 
-/// The summary, for people.
-pub(super) fn summary(dump: &Dump) -> String {
+/// The summary, for people, of a process that also has so many goroutines of the runtime itself.
+pub(super) fn summary(dump: &Dump, system: usize) -> String {
     let mut groups: HashMap<_, Group<'_>> = HashMap::new();
     for goroutine in dump.goroutines.iter().filter(|goroutine| !goroutine.system) {
         let key = (&goroutine.stack, &goroutine.state, &goroutine.wait_reason);
@@ -37,7 +37,6 @@ pub(super) fn summary(dump: &Dump) -> String {
     }
     let mut groups: Vec<Group<'_>> = groups.into_values().collect();
     groups.sort_by_key(|group| (std::cmp::Reverse(group.goroutines), group.first.goid));
-    let system = dump.goroutines.iter().filter(|goroutine| goroutine.system).count();
     let torn = dump.goroutines.iter().filter(|goroutine| goroutine.torn).count();
     let user: u64 = groups.iter().map(|group| group.goroutines).sum();
     let mut text = format!(
@@ -125,7 +124,7 @@ mod tests {
         dump.goroutines[2].wait_seconds = Some(61.2);
         dump.goroutines.push(Goroutine { system: true, ..goroutine(3, &one) });
         assert_eq!(
-            summary(&dump),
+            summary(&dump, 1),
             "process 42 (go1.26.6): 3 goroutines with 2 different stacks, 1 of the runtime\n\
              \n      2  chan receive, up to 61 s\n         main.a  b.go:7\n         \
              main.\\u{1b}[1m  b.go:7\n\
