@@ -356,9 +356,11 @@ fn completions_and_man_pages() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     pages.sort();
-    let names =
-        ["-agent", "-check", "-completions", "-diff", "-doctor", "-dump", "-man", "-ps", ""];
-    assert_eq!(pages, names.map(|name| format!("goroscope{name}.1")));
+    let commands =
+        ["agent", "check", "completions", "diff", "doctor", "dump", "man", "ps", "top", "trace"];
+    let mut names: Vec<_> = commands.iter().map(|name| format!("goroscope-{name}.1")).collect();
+    names.push("goroscope.1".to_owned());
+    assert_eq!(pages, names);
     let agent = fs::read_to_string(into.join("goroscope-agent.1")).unwrap();
     assert!(agent.contains("GOROSCOPE_LISTEN"), "{agent}");
     let output = run(&["man", "/proc/nonexistent"]);
