@@ -44,7 +44,9 @@ pub(in crate::dumps) fn flames(
     lines: &[String],
     out: &mut impl Write,
 ) -> io::Result<()> {
-    if lines.is_empty() {
+    // Profiles can have stacks that nobody is at: of them alone there is nothing to draw.
+    let has_width = |line: &String| line.rsplit_once(' ').is_some_and(|(_, count)| count != "0");
+    if !lines.iter().any(has_width) {
         return from_lines(options, ["(no goroutines) 1"], out);
     }
     from_lines(options, lines.iter().map(String::as_str), out)
@@ -96,6 +98,13 @@ mod tests {
         assert!(svg.chars().all(|c| matches!(c, '\n' | '\t' | '\r') || !c.is_control()));
         let svg = self::svg(&Dump::default());
         assert!(svg.contains("(no goroutines)"));
+    }
+
+    #[test]
+    fn stacks_that_nobody_is_at_are_no_error() {
+        let mut dump = samples::small();
+        dump.goroutines.iter_mut().for_each(|goroutine| goroutine.count = 0);
+        assert!(svg(&dump).contains("(no goroutines)"));
     }
 
     #[test]
