@@ -15,7 +15,10 @@ use serde::{
 
 use super::{
     alerts::AlertsConfig,
+    diff::DiffConfig,
+    dump::DumpConfig,
     failure::Failure,
+    trace::TraceConfig,
     value::{Interval, LogFormat, PidValue, Probes, ReportForm, Settle, Share, Text, Within},
 };
 use crate::otlp::endpoint::Endpoint;
@@ -80,6 +83,10 @@ pub(super) struct Config {
     #[serde(deserialize_with = "one")]
     pub(super) quiet: Option<u8>,
     pub(super) alerts: Option<AlertsConfig>,
+    /// Of the commands that look into one process, whose options have meanings of their own.
+    pub(super) dump: DumpConfig,
+    pub(super) diff: DiffConfig,
+    pub(super) trace: TraceConfig,
     #[serde(deserialize_with = "one")]
     pub(super) otlp_endpoint: Option<Endpoint>,
     #[serde(deserialize_with = "one")]
@@ -118,7 +125,7 @@ impl Config {
         })
     }
 
-    fn parse(text: &str) -> Result<Self, serde_norway::Error> {
+    pub(super) fn parse(text: &str) -> Result<Self, serde_norway::Error> {
         // A file of nothing but comments is no mapping, and says nothing.
         Ok(serde_norway::from_str::<Option<Self>>(text)?.unwrap_or_default())
     }

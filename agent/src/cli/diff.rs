@@ -9,9 +9,13 @@ use std::{
     process::ExitCode,
 };
 
-pub(super) use self::args::DiffArgs;
+pub(super) use self::args::{DiffArgs, DiffConfig};
 use self::text::Sides;
-use super::{dump::Output, failure::Failure, value::DiffForm};
+use super::{
+    dump::Output,
+    failure::Failure,
+    value::{By, DiffForm},
+};
 use crate::{
     dumps::diff::{self, Diff},
     show::{escape::escape_json, table::terminal_width},
@@ -19,7 +23,8 @@ use crate::{
 
 pub(super) fn run(args: &DiffArgs) -> anyhow::Result<ExitCode> {
     let source = source::Source::new(args)?;
-    if args.output == DiffForm::Svg && args.output_file.is_none() && io::stdout().is_terminal() {
+    let form = args.output.unwrap_or(DiffForm::Table);
+    if form == DiffForm::Svg && args.output_file.is_none() && io::stdout().is_terminal() {
         let failure = Failure::usage("the form svg is nothing for a terminal");
         return Err(failure.hint("name a file with --output-file, or send it on with |").into());
     }
@@ -49,13 +54,16 @@ fn write(
     out: &mut impl Write,
 ) -> io::Result<()> {
     let Sides { before, after, .. } = sides;
-    match args.output {
+    match args.output.unwrap_or(DiffForm::Table) {
         DiffForm::Table => {
             let diff = Diff::new(before, after);
-            out.write_all(text::text(sides, &diff, args.by, args.limit, width).as_bytes())
+            out.write_all(
+                text::text(sides, &diff, args.by.unwrap_or(By::Site), args.limit(), width)
+                    .as_bytes(),
+            )
         }
         DiffForm::Json => {
-            let value = diff::json(&Diff::new(before, after), args.limit);
+            let value = diff::json(&Diff::new(before, after), args.limit());
             writeln!(out, "{}", escape_json(&serde_json::to_string_pretty(&value)?))
         }
         DiffForm::Svg => diff::svg(before, after, out),

@@ -11,12 +11,15 @@ use std::{
     sync::Arc,
 };
 
-pub(super) use self::{args::DumpArgs, output::Output};
+pub(super) use self::{
+    args::{DumpArgs, DumpConfig},
+    output::Output,
+};
 use self::{only::Only, summary::summary};
 use super::{failure::Failure, target::Target};
 use crate::{
     discover::{identity::Pid, proc_fs::ProcFs},
-    dumps,
+    dumps::{self, Format},
     model::dump::Dump,
     read::{MemoryError, ReadError, RuntimeFacts},
     run::dumping::{DumpError, Dumper},
@@ -24,27 +27,33 @@ use crate::{
 
 pub(super) fn run(args: &DumpArgs) -> anyhow::Result<ExitCode> {
     let only = Only::new(&args.only)?;
-    let for_people = args.format.is_for_people() || args.summary || args.output.is_some();
+    let format = args.format.unwrap_or(Format::Text);
+    let summarize = args.summary.unwrap_or(false);
+    if summarize && args.output.is_some() {
+        let failure = Failure::usage("a summary goes to the terminal, not to a file");
+        return Err(failure.hint("give either --summary or --output, not both").into());
+    }
+    let for_people = format.is_for_people() || summarize || args.output.is_some();
     if !for_people && io::stdout().is_terminal() {
-        let failure = Failure::usage(format!("the form {} is nothing for a terminal", args.format));
+        let failure = Failure::usage(format!("the form {format} is nothing for a terminal"));
         return Err(failure.hint("name a file with --output FILE, or send it on with |").into());
     }
     let file = args.output.as_deref().map(Output::create).transpose()?;
     let mut dump = take(Pid(args.pid.0), &only)?;
     let system = dump.goroutines.iter().filter(|goroutine| goroutine.system).count();
-    if !args.system && !args.format.marks_system() {
+    if !args.system.unwrap_or(false) && !format.marks_system() {
         dump.goroutines.retain(|goroutine| !goroutine.system);
     }
-    dump.goroutines.truncate(args.only.limit.unwrap_or(usize::MAX));
-    if args.summary {
+    dump.goroutines.truncate(args.only.limit());
+    if summarize {
         io::stdout().lock().write_all(summary(&dump, system).as_bytes())?;
     } else if let Some(mut file) = file {
-        file.write(|out| dumps::write(args.format, &dump, out))?;
+        file.write(|out| dumps::write(format, &dump, out))?;
         // Where there is no stderr there is nobody to tell.
         let _ = io::stderr().lock().write_all(summary(&dump, system).as_bytes());
     } else {
         let mut out = BufWriter::new(io::stdout().lock());
-        dumps::write(args.format, &dump, &mut out)?;
+        dumps::write(format, &dump, &mut out)?;
         out.flush()?;
     }
     Ok(ExitCode::SUCCESS)

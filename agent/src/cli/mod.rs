@@ -69,9 +69,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             top::run(&settings, &held)
         }
         Command::Check(args) => check::run(&settings::check(&args, &config)?),
-        Command::Dump(args) => dump::run(&args),
-        Command::Diff(args) => diff::run(&args),
-        Command::Trace(args) => trace::run(&settings::trace(&args)),
+        Command::Dump(args) => dump::run(&args.or(config.dump)),
+        Command::Diff(args) => diff::run(&args.or(config.diff)),
+        Command::Trace(args) => trace::run(&settings::trace(&args.or(config.trace))),
         Command::Doctor(args) => doctor::run(settings::output(&args, &config)),
         Command::Completions { shell } => {
             generate::completions(shell)?;

@@ -214,7 +214,7 @@ fn texts(values: &[Text]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser as _;
+    use clap::{CommandFactory as _, Parser as _};
 
     use super::*;
     use crate::{
@@ -358,6 +358,80 @@ mod tests {
         assert_eq!((given.duration.as_millis(), given.ring_bytes, given.top), (300, 4 << 20, 0));
         assert_eq!(given.output, Some("t.json".into()));
         assert_eq!(trace(&["--buffer-mib", "1024"]).ring_bytes, 1 << 30);
+    }
+
+    #[test]
+    fn what_the_file_says_of_one_command() {
+        let config = || {
+            Config::parse(
+                "dump: {format: json, output: d.json, system: true, state: [waiting, running], \
+                 function: 'main.*', min_wait: 5m, limit: 3}\n\
+                 diff: {interval: 1m, by: stack, limit: 7, output: json, output_file: d.svg}\n\
+                 trace: {duration: 2s, output: t.json, top: 4, buffer_mib: 32, max_events: 5}\n",
+            )
+            .unwrap()
+        };
+        let command =
+            |line: &[&str]| Cli::try_parse_from(["goroscope"].iter().chain(line)).unwrap().command;
+        let said = |line: &[&str]| match command(line) {
+            Command::Dump(args) => format!("{:?}", args.or(config().dump)),
+            Command::Diff(args) => format!("{:?}", args.or(config().diff)),
+            Command::Trace(args) => format!("{:?}", args.or(config().trace)),
+            _ => String::new(),
+        };
+        for (line, words) in [
+            (
+                &["dump", "5"][..],
+                &[
+                    "format: Some(Json)",
+                    "output: Some(\"d.json\")",
+                    "system: Some(true)",
+                    "Running",
+                    "\"main.*\"",
+                    "300s",
+                    "limit: Some(Within(3))",
+                    "summary: None",
+                ][..],
+            ),
+            (
+                &["dump", "5", "--format", "text", "--state", "syscall", "--summary"],
+                &[
+                    "format: Some(Text)",
+                    "output: None",
+                    "[StateName(Syscall)]",
+                    "summary: Some(true)",
+                ],
+            ),
+            (&["dump", "5", "--system=no", "-o", "x"], &["system: Some(false)", "Some(\"x\")"]),
+            (
+                &["diff", "5"],
+                &["60s", "by: Some(Stack)", "Within(7)", "output: Some(Json)", "Some(\"d.svg\")"],
+            ),
+            (&["diff", "a", "b", "--by", "site"], &["interval: None", "by: Some(Site)"]),
+            (
+                &["trace", "5", "--top", "1"],
+                &["2s", "Some(\"t.json\")", "top: Some(Within(1))", "Within(32)", "Within(5)"],
+            ),
+        ] {
+            let said = said(line);
+            for word in words {
+                assert!(said.contains(word), "{line:?}: {word} is not in {said}");
+            }
+        }
+        for text in ["dump: {form: json}\n", "diff: {by: line}\n", "trace: {top: many}\n"] {
+            assert!(Config::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_interval_is_nothing_to_two_files() {
+        let matches = |line: &[&str]| {
+            Cli::command().try_get_matches_from(["goroscope"].iter().chain(line)).unwrap()
+        };
+        let error =
+            Cli::from_matches(&matches(&["diff", "a", "b", "--interval", "1s"])).unwrap_err();
+        assert!(error.to_string().contains("not both"), "{error}");
+        assert!(Cli::from_matches(&matches(&["diff", "5", "--interval", "1s"])).is_ok());
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-pub(super) use self::args::{TRACE_HELP, TraceArgs};
+pub(super) use self::args::{TRACE_HELP, TraceArgs, TraceConfig};
 use self::{
     names::Names,
     record::{Ended, Recording},

@@ -3,8 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use serde::Deserialize;
 
-use super::super::value::{Interval, PidValue, Within};
+use crate::cli::{
+    config::one,
+    value::{Interval, PidValue, Text, Within},
+};
 
 /// What stands below the options.
 pub(in crate::cli) const TRACE_HELP: &str = "Each change of a goroutine's status hits a uprobe, about a microsecond each (measured at the \
@@ -26,21 +30,66 @@ pub(in crate::cli) struct TraceArgs {
     #[arg(value_name = "PID")]
     pub(in crate::cli) pid: PidValue,
     /// How long to record; Ctrl-C ends it before [default: 5s]
-    #[arg(short, long, value_name = "TIME", env = "GOROSCOPE_DURATION", hide_env_values = true)]
+    #[arg(
+        short,
+        long,
+        value_name = "TIME",
+        env = "GOROSCOPE_TRACE_DURATION",
+        hide_env_values = true
+    )]
     pub(in crate::cli) duration: Option<Interval>,
     /// Write the events to this file, for Perfetto (ui.perfetto.dev) [default: only the summary]
-    // Without a variable: that of this name is the form of the other commands' output.
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        env = "GOROSCOPE_TRACE_OUTPUT",
+        hide_env_values = true
+    )]
     pub(in crate::cli) output: Option<PathBuf>,
     /// Goroutines in the summary, those first that were kept waiting the longest [default: 10]
-    #[arg(long, value_name = "N", env = "GOROSCOPE_TOP", hide_env_values = true)]
-    pub(in crate::cli) top: Option<Within<0, 10_000>>,
+    #[arg(long, value_name = "N", env = "GOROSCOPE_TRACE_TOP", hide_env_values = true)]
+    pub(in crate::cli) top: Option<Top>,
     /// Size of the kernel's buffer for events that were not fetched yet; what does not fit is lost
     /// and counted [default: 16]
-    #[arg(long, value_name = "MIB", env = "GOROSCOPE_BUFFER_MIB", hide_env_values = true)]
-    pub(in crate::cli) buffer_mib: Option<Within<1, 1024>>,
+    #[arg(long, value_name = "MIB", env = "GOROSCOPE_TRACE_BUFFER_MIB", hide_env_values = true)]
+    pub(in crate::cli) buffer_mib: Option<BufferMib>,
     /// End when so many events have come; a million takes 56 MB of memory, and some 100 MB as a
     /// file [default: 2000000]
-    #[arg(long, value_name = "N", env = "GOROSCOPE_MAX_EVENTS", hide_env_values = true)]
-    pub(in crate::cli) max_events: Option<Within<1, 100_000_000>>,
+    #[arg(long, value_name = "N", env = "GOROSCOPE_TRACE_MAX_EVENTS", hide_env_values = true)]
+    pub(in crate::cli) max_events: Option<MaxEvents>,
+}
+
+type Top = Within<0, 10_000>;
+type BufferMib = Within<1, 1024>;
+type MaxEvents = Within<1, 100_000_000>;
+
+/// The key `trace` of the configuration file.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::cli) struct TraceConfig {
+    #[serde(deserialize_with = "one")]
+    duration: Option<Interval>,
+    #[serde(deserialize_with = "one")]
+    output: Option<Text>,
+    #[serde(deserialize_with = "one")]
+    top: Option<Top>,
+    #[serde(deserialize_with = "one")]
+    buffer_mib: Option<BufferMib>,
+    #[serde(deserialize_with = "one")]
+    max_events: Option<MaxEvents>,
+}
+
+impl TraceArgs {
+    /// What neither the line nor the environment says is as the file has it.
+    pub(in crate::cli) fn or(self, config: TraceConfig) -> Self {
+        Self {
+            pid: self.pid,
+            duration: self.duration.or(config.duration),
+            output: self.output.or(config.output.map(|text| text.0.into())),
+            top: self.top.or(config.top),
+            buffer_mib: self.buffer_mib.or(config.buffer_mib),
+            max_events: self.max_events.or(config.max_events),
+        }
+    }
 }
