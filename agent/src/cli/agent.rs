@@ -5,17 +5,64 @@ use std::{
     process::ExitCode,
 };
 
-use super::{doctor::table, failure::Failure};
+use tracing::level_filters::LevelFilter;
+
+use super::{
+    args::{AgentArgs, Global},
+    config::Config,
+    doctor::table,
+    failure::Failure,
+    logging::{self, Log, Usual},
+    settings::{self, LogSettings},
+};
 use crate::{
     doctor::{self, Host, Memory, Report},
     otlp::OtlpError,
     push::TlsError,
-    run::settings::AgentSettings,
+    run::{Fresh, HandOverError, settings::AgentSettings},
     serve::listen::ListenError,
     show::paint::Paint,
 };
 
-pub(super) fn run(settings: &AgentSettings) -> anyhow::Result<ExitCode> {
+/// What the user asked for, beside the configuration file.
+pub(super) struct Asked {
+    pub(super) global: Global,
+    pub(super) args: Box<AgentArgs>,
+    pub(super) log: Log,
+}
+
+impl Asked {
+    fn log(&self, config: &Config) -> (LogSettings, LevelFilter) {
+        let settings = settings::log(&self.global, config);
+        (settings, logging::level(settings.verbosity, Usual::Info))
+    }
+
+    fn settings(&self, config: &Config) -> Result<AgentSettings, Failure> {
+        let (_, level) = self.log(config);
+        settings::agent(&self.args, config, level >= LevelFilter::TRACE)
+    }
+
+    /// Reads the file again, with what stands above it; `before` is the log as it began.
+    fn again(&self, before: (LogSettings, LevelFilter)) -> anyhow::Result<Fresh> {
+        let file = self.global.config.as_deref();
+        let config = file.map(Config::read).transpose()?.unwrap_or_default();
+        let settings = self.settings(&config)?;
+        let (log, level) = self.log(&config);
+        let mut kept = Vec::new();
+        if log.format != before.0.format {
+            kept.push("log_format");
+        }
+        if settings.kernel_diagnostics && before.1 < LevelFilter::TRACE {
+            kept.push("verbose");
+        }
+        let handle = self.log.clone();
+        Ok(Fresh { settings, kept, taken: Box::new(move || handle.set(level)) })
+    }
+}
+
+pub(super) fn run(config: &Config, asked: Asked) -> anyhow::Result<ExitCode> {
+    let settings = asked.settings(config)?;
+    let begun = asked.log(config);
     let report = doctor::run(&Host::this());
     if report.nothing_works() {
         io::stderr().lock().write_all(table(&report, Paint::on(&io::stderr())).as_bytes())?;
@@ -27,17 +74,28 @@ pub(super) fn run(settings: &AgentSettings) -> anyhow::Result<ExitCode> {
             .hint("run it as root; the checks above name what else is missing")
             .into());
     }
-    if report.only_own_works() {
-        tracing::warn!(
+    match report.memory {
+        Memory::Own => tracing::warn!(
             "without root or CAP_SYS_PTRACE only processes of this user are watched; `goroscope \
              doctor` tells what else is missing"
-        );
+        ),
+        Memory::Closed => tracing::warn!(
+            "no other process's memory can be read: `goroscope doctor` tells why, and what to do"
+        ),
+        Memory::All if !report.files => tracing::warn!(
+            "without root or CAP_DAC_READ_SEARCH programs are not watched whose executable only \
+             its owner may read"
+        ),
+        Memory::All => {}
     }
-    match crate::run::agent(settings) {
+    match crate::run::agent(&settings, Box::new(move || asked.again(begun))) {
         Ok(()) => Ok(ExitCode::SUCCESS),
         // Errors that have nothing to do with what the host permits.
         Err(error)
-            if error.is::<ListenError>() || error.is::<TlsError>() || error.is::<OtlpError>() =>
+            if error.is::<ListenError>()
+                || error.is::<HandOverError>()
+                || error.is::<TlsError>()
+                || error.is::<OtlpError>() =>
         {
             Err(error)
         }

@@ -7,7 +7,8 @@ use std::{
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{
-    Layer as _, filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+    Layer as _, Registry, filter::Targets, layer::SubscriberExt as _, reload,
+    util::SubscriberInitExt as _,
 };
 
 use super::{settings::LogSettings, value::LogFormat};
@@ -38,27 +39,56 @@ pub(super) fn level(verbosity: i16, usual: Usual) -> LevelFilter {
 
 /// Begins the log; what libraries write through the crate `log` (aya, and through it the kernel
 /// programs) is part of it.
-pub(super) fn start(settings: LogSettings, level: LevelFilter, usual: Usual) -> Held {
+pub(super) fn start(settings: LogSettings, level: LevelFilter, usual: Usual) -> Log {
     let held = Held::default();
     let writer = held.clone();
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(move || writer.clone())
         .with_ansi(Paint::on(&io::stderr()).is_on());
-    // What these have to tell is about themselves.
-    let chatty = ["globset", "hyper", "hyper_util", "mio", "tokio", "axum"];
-    let filter = Targets::new()
-        .with_default(level)
-        .with_targets(chatty.map(|target| (target, level.min(LevelFilter::WARN))));
-    let shown = ["goroscope::run::leaks"].map(|target| (target, LevelFilter::OFF));
-    let shown = shown.into_iter().filter(|_| usual == Usual::Shown);
-    let filter = filter.with_targets(shown);
+    let (filter, handle) = reload::Layer::new(filter(level, usual));
     let lines = match settings.format {
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().boxed(),
     };
     // It fails where there is a log already, which is then as good.
     let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
-    held
+    Log { held, filter: handle, usual }
+}
+
+fn filter(level: LevelFilter, usual: Usual) -> Targets {
+    // What these have to tell is about themselves.
+    let chatty = ["globset", "hyper", "hyper_util", "mio", "tokio", "axum"];
+    let filter = Targets::new()
+        .with_default(level)
+        .with_targets(chatty.map(|target| (target, level.min(LevelFilter::WARN))));
+    let shown = ["goroscope::run::leaks"].map(|target| (target, LevelFilter::OFF));
+    filter.with_targets(shown.into_iter().filter(|_| usual == Usual::Shown))
+}
+
+/// The log, once begun.
+#[derive(Clone)]
+pub(super) struct Log {
+    /// The way to stderr.
+    pub(super) held: Held,
+    filter: reload::Handle<Targets, Registry>,
+    usual: Usual,
+}
+
+impl Log {
+    /// From now on so much is logged.
+    pub(super) fn set(&self, level: LevelFilter) {
+        // It fails where the log is another's.
+        let _ = self.filter.reload(filter(level, self.usual));
+        // What libraries write through the crate `log` is held off by a limit of its own.
+        log::set_max_level(match level.into_level() {
+            None => log::LevelFilter::Off,
+            Some(tracing::Level::ERROR) => log::LevelFilter::Error,
+            Some(tracing::Level::WARN) => log::LevelFilter::Warn,
+            Some(tracing::Level::INFO) => log::LevelFilter::Info,
+            Some(tracing::Level::DEBUG) => log::LevelFilter::Debug,
+            Some(tracing::Level::TRACE) => log::LevelFilter::Trace,
+        });
+    }
 }
 
 /// Most bytes that are held back.

@@ -23,6 +23,7 @@ mod doctor;
 mod generate;
 
 use self::{
+    agent::Asked,
     args::{Cli, Command},
     config::Config,
     logging::Usual,
@@ -44,19 +45,16 @@ pub fn main() -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let config = cli.global.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
-    let log = settings::log(&cli.global, &config);
+    let log_settings = settings::log(&cli.global, &config);
     let usual = match &cli.command {
         Command::Agent(_) => Usual::Info,
         Command::Top(_) => Usual::Shown,
         _ => Usual::Warn,
     };
-    let level = logging::level(log.verbosity, usual);
-    let held = logging::start(log, level, usual);
+    let level = logging::level(log_settings.verbosity, usual);
+    let log = logging::start(log_settings, level, usual);
     match cli.command {
-        Command::Agent(args) => {
-            let diagnostics = level >= tracing::level_filters::LevelFilter::TRACE;
-            agent::run(&settings::agent(&args, &config, diagnostics)?)
-        }
+        Command::Agent(args) => agent::run(&config, Asked { global: cli.global, args, log }),
         Command::Ps(args) => ps::run(
             &settings::selection(&args.selection, &config)?,
             settings::output(&args.output, &config),
@@ -64,9 +62,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Top(args) => {
             let settings = settings::top(&args, &config)?;
             if settings.is_live() {
-                held.hold();
+                log.held.hold();
             }
-            top::run(&settings, &held)
+            top::run(&settings, &log.held)
         }
         Command::Check(args) => check::run(&settings::check(&args, &config)?),
         Command::Dump(args) => dump::run(&args.or(config.dump)),

@@ -6,6 +6,7 @@ pub mod delay;
 pub mod dump;
 pub mod escape;
 pub mod exporting;
+pub mod configuration;
 pub mod json;
 pub mod leak;
 pub mod probed;

@@ -8,6 +8,7 @@ use crate::{
     discover::identity::{Pid, ProcessId, StartTime},
     model::{
         alerting::{Alerting, Deliveries},
+        configuration::Configuration,
         delay::DelayHistogram,
         dump::{Dump, Frame, Goroutine, Place},
         exporting::Exporting,
@@ -195,6 +196,7 @@ pub(crate) fn snapshot(processes: Vec<Process>) -> Snapshot {
             retries: 4,
             refused_points: 5,
         }),
+        configuration: Some(Configuration { successful: true, taken_at: 1_767_225_500.75 }),
         agent: AgentHealth {
             lost: Lost { events: 1, processes: 2, sites: 3, threads: 4 },
             seconds_per_hit: Some(0.000_001),

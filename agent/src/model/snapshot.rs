@@ -1,6 +1,8 @@
 //! All that is known at one moment: what the later stages serve and show.
 
-use super::{alerting::Alerting, exporting::Exporting, process::Process};
+use super::{
+    alerting::Alerting, configuration::Configuration, exporting::Exporting, process::Process,
+};
 
 /// Events and table entries that were lost, by where.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,4 +50,6 @@ pub struct Snapshot {
     pub alerting: Option<Alerting>,
     /// What became of the measurements that the agent pushes; `None` where it pushes none.
     pub exporting: Option<Exporting>,
+    /// What became of the agent's configuration; `None` where it has none that could be read again.
+    pub configuration: Option<Configuration>,
 }

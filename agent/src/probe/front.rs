@@ -273,6 +273,15 @@ impl Probes {
         Ok(())
     }
 
+    /// Takes back that a process is not to be counted.
+    pub fn unignore(&mut self, pid: u32) {
+        let Some(tgid) = self.tasks.kernel_id(pid) else { return };
+        let known = self.processes.get(tgid).ok().flatten();
+        if known.is_some_and(|known| known.flags & FLAG_IGNORED != 0) {
+            self.processes.remove(tgid);
+        }
+    }
+
     /// Forgets a process that the agent no longer wants, or whose end was not seen.
     pub fn forget(&mut self, pid: u32) {
         if let Some(tgid) = self.tasks.kernel_id(pid) {

@@ -1,10 +1,7 @@
 //! The daemon from start to end.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::AtomicBool},
     thread,
 };
 
@@ -15,35 +12,33 @@ use tokio::{
 };
 
 use super::{
+    answering::Answering,
+    clients::{Ask, Clients},
     detacher::Detacher,
     engine::Engine,
+    handed_over::{self, HandedOver},
     handing_out::HandingOut,
-    mailbox::{Mail, Request, mailbox},
+    mailbox::{Request, mailbox},
     nofile,
     observe::now,
+    reload::{Again, Outcome, Reloader},
     settings::AgentSettings,
+    supervisor::Supervisor,
 };
 use crate::{
-    discover::{identity::Pid, proc_fs::ProcFs},
-    model::{
-        alerting::Alerting, dump::Dump, exporting::Exporting, series::Series, snapshot::Snapshot,
-    },
-    notify::Notifier,
-    otlp::Exporter,
+    discover::proc_fs::ProcFs,
     probe::Probes,
-    serve::{
-        listen::Listener,
-        serve,
-        source::{BoxFuture, NoDump, Source},
-    },
+    serve::{listen::Listener, serve, source::Source as _},
 };
 
-/// Runs the daemon until it is told to end by `SIGTERM` or `SIGINT`.
+/// Runs the daemon until it is told to end by `SIGTERM` or `SIGINT`. At `SIGHUP` it asks `again`
+/// what it is told. To be called while the process has one thread.
 ///
 /// # Errors
 ///
 /// Where an address cannot be opened, or the host is not Linux as we know it.
-pub fn agent(settings: &AgentSettings) -> anyhow::Result<()> {
+pub fn agent(settings: &AgentSettings, again: Again) -> anyhow::Result<()> {
+    let sockets = handed_over::take()?;
     nofile::raise();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -51,26 +46,26 @@ pub fn agent(settings: &AgentSettings) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("cannot start the threads for HTTP")?;
-    let outcome = runtime.block_on(daemon(settings));
+    let outcome = runtime.block_on(daemon(settings, again, sockets));
     // The look-up of an Alertmanager's name may take longer than anybody wants to wait.
     runtime.shutdown_background();
     outcome
 }
 
-async fn daemon(settings: &AgentSettings) -> anyhow::Result<()> {
+async fn daemon(
+    settings: &AgentSettings,
+    again: Again,
+    sockets: Vec<HandedOver>,
+) -> anyhow::Result<()> {
     // Before anything else, so that a signal during the start ends it in order; and the signal of
     // the leases would kill who does not handle it.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     let mut lease = signal(SignalKind::io())?;
-    let mut listeners = Vec::new();
-    for address in &settings.listen {
-        let listener = Listener::bind(address).await?;
-        tracing::info!(address = %listener, "listening");
-        listeners.push(listener);
-    }
-    let mut notifier = settings.notify.clone().map(Notifier::new).transpose()?;
-    let mut exporter = settings.otlp.clone().map(Exporter::new).transpose()?;
+    let listeners = listeners(settings, sockets).await?;
+    let clients = Clients::default();
+    let successors = clients.prepare(settings)?;
     let (mail, mailbox) = mailbox().context("cannot make a mailbox")?;
     let detacher = Detacher::start().context("cannot start a thread")?;
     let ready = Arc::new(AtomicBool::new(false));
@@ -93,27 +88,39 @@ async fn daemon(settings: &AgentSettings) -> anyhow::Result<()> {
             leases.send(Request::Leases);
         }
     });
-    let source = Arc::new(Engineered {
+    let answering = Arc::new(Answering {
         mail: mail.clone(),
         ready,
         handing_out: HandingOut::new(settings.http_dumps),
-        alerting: notifier.as_ref().map(|notifier| Box::new(notifier.alerting()) as Box<_>),
-        exporting: exporter.as_ref().map(|exporter| Box::new(exporter.exporting()) as Box<_>),
+        clients,
+        configuration: Outcome::new(),
     });
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let ask = || {
-        let source = Arc::clone(&source);
-        move || {
-            let source = Arc::clone(&source);
-            async move { source.snapshot().await }
-        }
+    let asked = Arc::clone(&answering);
+    let ask: Ask = Arc::new(move || {
+        let asked = Arc::clone(&asked);
+        Box::pin(async move { asked.snapshot().await })
+    });
+    answering.clients.exchange(successors, &host, &ask);
+    let supervisor = Arc::new(Supervisor::from_environment());
+    let mut reloader = Reloader {
+        again,
+        in_force: settings.clone(),
+        mail: mail.clone(),
+        answering: Arc::clone(&answering),
+        supervisor: Arc::clone(&supervisor),
+        host,
+        ask,
     };
-    if let Some(notifier) = &mut notifier {
-        notifier.watch(host.clone(), ask());
-    }
-    if let Some(exporter) = &mut exporter {
-        exporter.watch(host, ask());
-    }
+    let vouched = (Arc::clone(&supervisor), mail.clone());
+    tokio::spawn(async move { vouched.0.vouch(&vouched.1).await });
+    let reloading = tokio::spawn(async move {
+        // The engine answers when it has looked at the host once.
+        let _begun = reloader.mail.pulse().await;
+        while hangup.recv().await.is_some() {
+            reloader.reload().await;
+        }
+    });
     let mut outcome = None;
     let ended = async {
         tokio::select! {
@@ -122,9 +129,12 @@ async fn daemon(settings: &AgentSettings) -> anyhow::Result<()> {
             over = &mut failed => outcome = Some(over),
         }
         tracing::info!("ending");
+        supervisor.stopping();
+        reloading.abort();
     };
+    let source = Arc::clone(&answering);
     serve(listeners, source, ended).await;
-    drop((notifier, exporter));
+    answering.clients.dismiss();
     mail.send(Request::Stop);
     let outcome = match outcome {
         Some(outcome) => outcome,
@@ -139,6 +149,27 @@ async fn daemon(settings: &AgentSettings) -> anyhow::Result<()> {
             bail!("the engine broke off; its last words are in the log. This is a bug in goroscope")
         }
     }
+}
+
+/// Those that were handed over, or where there are none, those that the settings name.
+async fn listeners(
+    settings: &AgentSettings,
+    sockets: Vec<HandedOver>,
+) -> anyhow::Result<Vec<Listener>> {
+    let mut listeners = Vec::new();
+    for HandedOver { socket, what } in sockets {
+        let listener = Listener::handed_over(socket, &what)?;
+        tracing::info!(address = %listener, socket = what, "listening, as handed over");
+        listeners.push(listener);
+    }
+    if listeners.is_empty() {
+        for address in &settings.listen {
+            let listener = Listener::bind(address).await?;
+            tracing::info!(address = %listener, "listening");
+            listeners.push(listener);
+        }
+    }
+    Ok(listeners)
 }
 
 /// Loads the kernel programs; what does not work is said once, here.
@@ -156,53 +187,4 @@ pub(super) fn load(settings: &AgentSettings) -> Result<Probes, String> {
         }
     }
     Ok(probes)
-}
-
-/// Answers from the engine.
-struct Engineered {
-    mail: Mail,
-    ready: Arc<AtomicBool>,
-    handing_out: HandingOut,
-    alerting: Option<Box<dyn Fn() -> Alerting + Send + Sync>>,
-    exporting: Option<Box<dyn Fn() -> Exporting + Send + Sync>>,
-}
-
-impl Source for Engineered {
-    fn snapshot(&self) -> BoxFuture<'_, Arc<Snapshot>> {
-        Box::pin(async {
-            let (reply, answer) = oneshot::channel();
-            self.mail.send(Request::Snapshot(reply));
-            // The engine is gone when the agent ends; then nothing is known.
-            let Ok(mut snapshot) = answer.await else { return Arc::default() };
-            // The engine has given its only one away, so that nothing is copied.
-            if let Some(alerting) = &self.alerting {
-                Arc::make_mut(&mut snapshot).alerting = Some(alerting());
-            }
-            if let Some(exporting) = &self.exporting {
-                Arc::make_mut(&mut snapshot).exporting = Some(exporting());
-            }
-            snapshot
-        })
-    }
-
-    fn series(&self, pid: Pid) -> BoxFuture<'_, Option<Arc<Series>>> {
-        Box::pin(async move {
-            let (reply, answer) = oneshot::channel();
-            self.mail.send(Request::Series(pid, reply));
-            answer.await.ok().flatten()
-        })
-    }
-
-    fn dump(&self, pid: Pid) -> BoxFuture<'_, Result<Dump, NoDump>> {
-        let ask = async move {
-            let (reply, answer) = oneshot::channel();
-            self.mail.send(Request::Dumpable(pid, reply));
-            answer.await.ok().flatten()
-        };
-        Box::pin(self.handing_out.take(pid, ask))
-    }
-
-    fn ready(&self) -> bool {
-        self.ready.load(Ordering::Acquire)
-    }
 }

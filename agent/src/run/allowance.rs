@@ -38,6 +38,13 @@ impl Allowance {
         self.left -= cpu_seconds;
     }
 
+    /// It grows by another share from now on.
+    pub(super) fn reshare(&mut self, share: f64, now: Instant) {
+        self.left(now);
+        self.share = share;
+        self.left = self.left.min(self.most());
+    }
+
     /// CPU seconds that can be left at most.
     pub(super) fn most(&self) -> f64 {
         self.share * self.saved.as_secs_f64()
@@ -75,6 +82,17 @@ mod tests {
         let start = Instant::now();
         let mut allowance = Allowance::new(0.01, SAVED, start);
         assert_eq!(allowance.left(start + Duration::from_secs(5000)), 0.1);
+    }
+
+    #[test]
+    fn another_share() {
+        let start = Instant::now();
+        let mut allowance = Allowance::new(0.01, SAVED, start);
+        allowance.reshare(0.001, start);
+        assert_eq!(allowance.left(start), 0.01);
+        allowance.reshare(0.1, start);
+        assert_eq!(allowance.left(start), 0.01);
+        assert_eq!(allowance.left(start + Duration::from_secs(1)), 0.11);
     }
 
     #[test]

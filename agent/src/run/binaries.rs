@@ -153,6 +153,12 @@ impl Binaries {
         known.into_leaving()
     }
 
+    /// Forgets all of them, for a new start; numbers are not given twice.
+    pub(super) fn clear(&mut self) -> Vec<Leaving> {
+        let last = self.last;
+        std::mem::replace(self, Self { last, ..Self::default() }).into_leaving()
+    }
+
     /// All probes: the agent ends.
     pub(super) fn into_leaving(self) -> Vec<Leaving> {
         self.known.into_values().filter_map(Known::into_leaving).collect()

@@ -50,6 +50,20 @@ impl Engine {
         }
     }
 
+    /// The probes may cost each process another share from now on.
+    pub(super) fn rebudget(&mut self, share: f64) {
+        let now = Instant::now();
+        let mut attached = Vec::new();
+        for (pid, watched) in &mut self.watched {
+            let Some(spending) = &mut watched.spending else { continue };
+            spending.reshare(share, now);
+            attached.extend(watched.slot.map(|slot| (*pid, slot)));
+        }
+        if self.settings.probes == ProbesMode::Auto {
+            attached.into_iter().for_each(|(pid, slot)| self.renew(pid, slot));
+        }
+    }
+
     /// The kernel's side says that a process has spent its allowance.
     pub(super) fn spent(&mut self, pid: Pid, told_of: Option<Slot>) {
         let Some(slot) = self.watched.get(&pid).and_then(|watched| watched.slot) else { return };

@@ -137,6 +137,12 @@ impl Engine {
                     Request::Dumpable(pid, reply) => {
                         let _unheard = reply.send(self.dumpable(pid));
                     }
+                    Request::Pulse(reply) => {
+                        let _unheard = reply.send(self.pulse());
+                    }
+                    Request::Settings(settings, reply) => {
+                        let _unheard = reply.send(self.reconfigure(*settings));
+                    }
                     Request::Leases => self.expire(),
                     Request::Stop => {
                         self.stop();
@@ -170,7 +176,7 @@ impl Engine {
     }
 
     /// Where probes were asked for in any case and cannot be had: why.
-    fn probes_missing(&self) -> Option<String> {
+    pub(super) fn probes_missing(&self) -> Option<String> {
         if self.settings.probes != ProbesMode::Always {
             return None;
         }
@@ -198,7 +204,7 @@ impl Engine {
     }
 
     /// Measures what a hit costs on this host.
-    fn calibrate(&mut self) {
+    pub(super) fn calibrate(&mut self) {
         let Ok(probes) = &mut self.probes else {
             return;
         };
@@ -331,7 +337,7 @@ impl Engine {
     }
 
     /// Looks at all processes: takes on the new ones, forgets those that are gone.
-    fn scan(&mut self) {
+    pub(super) fn scan(&mut self) {
         let tgids = self.probes.as_ref().map(Probes::tgids).unwrap_or_default();
         let pids = match self.proc.pids() {
             Ok(pids) => pids,

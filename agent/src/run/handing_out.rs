@@ -63,7 +63,7 @@ impl Engine {
 
 /// Who is being dumped.
 pub(super) struct HandingOut {
-    allowed: bool,
+    allowed: AtomicBool,
     under_way: Arc<Mutex<HashSet<Pid>>>,
     places: Arc<Semaphore>,
 }
@@ -71,7 +71,13 @@ pub(super) struct HandingOut {
 impl HandingOut {
     /// To nobody, unless it is allowed.
     pub(super) fn new(allowed: bool) -> Self {
+        let allowed = AtomicBool::new(allowed);
         Self { allowed, under_way: Arc::default(), places: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+
+    /// From now on it is allowed, or no longer.
+    pub(super) fn allow(&self, allowed: bool) {
+        self.allowed.store(allowed, Ordering::Relaxed);
     }
 
     /// Takes a dump; `ask` asks the engine for what it takes.
@@ -80,7 +86,7 @@ impl HandingOut {
         pid: Pid,
         ask: impl Future<Output = Option<Dumpable>>,
     ) -> Result<Dump, NoDump> {
-        if !self.allowed {
+        if !self.allowed.load(Ordering::Relaxed) {
             return Err(NoDump::NotAllowed);
         }
         let deadline = Instant::now() + LONGEST;

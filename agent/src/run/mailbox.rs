@@ -8,7 +8,7 @@ use std::{
 use rustix::event::{EventfdFlags, eventfd};
 use tokio::sync::oneshot;
 
-use super::handing_out::Dumpable;
+use super::{handing_out::Dumpable, settings::AgentSettings};
 use crate::{
     discover::identity::Pid,
     model::{series::Series, snapshot::Snapshot},
@@ -22,10 +22,21 @@ pub(super) enum Request {
     Series(Pid, oneshot::Sender<Option<Arc<Series>>>),
     /// What a dump of a process takes.
     Dumpable(Pid, oneshot::Sender<Option<Dumpable>>),
+    /// Whether it lives, and what it watches.
+    Pulse(oneshot::Sender<Pulse>),
+    /// To take other settings, or to say why not.
+    Settings(Box<AgentSettings>, oneshot::Sender<Result<(), String>>),
     /// Somebody wants to write a file on which there is a lease.
     Leases,
     /// To end.
     Stop,
+}
+
+/// How much is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pulse {
+    pub(super) processes: u64,
+    pub(super) goroutines: u64,
 }
 
 /// The senders' end.
@@ -55,6 +66,13 @@ impl Mail {
             // Fails only when the bell has been rung 2^64 times unheard.
             let _rung = rustix::io::write(&*self.bell, &1_u64.to_ne_bytes());
         }
+    }
+
+    /// What the engine watches, when it comes to answer; `None` where it has ended.
+    pub(super) async fn pulse(&self) -> Option<Pulse> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Request::Pulse(reply));
+        answer.await.ok()
     }
 }
 

@@ -51,6 +51,7 @@ impl Engine {
             top_sites: Some(self.settings.top_sites),
             alerting: None,
             exporting: None,
+            configuration: None,
             agent: health(self.lost(), self.seconds_per_hit, self.started_at),
         }
     }

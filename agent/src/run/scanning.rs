@@ -67,6 +67,11 @@ impl Scanning {
         }
     }
 
+    /// They take another share from now on.
+    pub(super) fn reshare(&mut self, share: f64) {
+        self.allowance.reshare(share, Instant::now());
+    }
+
     /// Is a look under way, or to be begun?
     pub(super) fn is_busy(&self) -> bool {
         self.current.is_some() || !self.due.is_empty()

@@ -76,6 +76,11 @@ impl Spending {
         (left >= LEAST).then(|| hits.saturating_add(left as u64))
     }
 
+    /// They may take another share of a core from now on.
+    pub(super) fn reshare(&mut self, share: f64, now: Instant) {
+        self.allowance.reshare(share, now);
+    }
+
     /// The probes are taken off.
     pub(super) fn pause(&mut self, now: Instant) {
         let attached = now.saturating_duration_since(self.since);

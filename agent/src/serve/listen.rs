@@ -4,16 +4,21 @@ use std::{
     fmt, fs,
     io::{self, ErrorKind},
     net::SocketAddr,
-    os::unix::{
-        fs::{FileTypeExt as _, MetadataExt as _},
-        net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream},
+    os::{
+        fd::OwnedFd,
+        linux::net::SocketAddrExt as _,
+        unix::{
+            fs::{FileTypeExt as _, MetadataExt as _},
+            net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream},
+        },
     },
     path::{Path, PathBuf},
 };
 
 use rustix::{
     fs::Mode,
-    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType},
+    io::Errno,
+    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt},
 };
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
@@ -29,7 +34,7 @@ pub struct Listener(Inner);
 #[derive(Debug)]
 enum Inner {
     Tcp { listener: TcpListener, address: SocketAddr },
-    Unix { listener: UnixListener, file: SocketFile },
+    Unix { listener: UnixListener, path: PathBuf, _file: Option<SocketFile> },
 }
 
 /// A connection.
@@ -71,6 +76,17 @@ pub enum ListenError {
         /// The path.
         path: PathBuf,
     },
+    /// What was handed over is no socket to listen on.
+    #[error(
+        "cannot listen on the handed over descriptor {what}: {why}; sockets that systemd opens for \
+         goroscope are named by ListenStream= in goroscope.socket"
+    )]
+    HandedOver {
+        /// Its number and name.
+        what: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The kernel refused.
     #[error("cannot listen on {address}: {source}; choose another address with --listen")]
     Refused {
@@ -94,6 +110,46 @@ impl Listener {
             Some("") => Err(ListenError::NoAddress { address: address.to_owned() }),
             Some(path) => bind_unix(address, Path::new(path)).map(Self),
             None => bind_tcp(address).await.map(Self),
+        }
+    }
+
+    /// Takes a socket that somebody else opened: TCP or unix, and listening already. Needs a tokio
+    /// runtime. The file of a unix socket is left to whoever made it. `what` names it to the user.
+    ///
+    /// # Errors
+    ///
+    /// [`ListenError::HandedOver`].
+    pub fn handed_over(socket: OwnedFd, what: &str) -> Result<Self, ListenError> {
+        let wrong = |why: &str| ListenError::HandedOver { what: what.to_owned(), why: why.to_owned() };
+        let refused = |error: io::Error| wrong(&error.to_string());
+        let kind = match sockopt::socket_type(&socket) {
+            Err(Errno::NOTSOCK) => return Err(wrong("it is no socket")),
+            kind => kind.map_err(|error| refused(error.into()))?,
+        };
+        if kind != SocketType::STREAM {
+            return Err(wrong("it is no stream socket"));
+        }
+        if !sockopt::socket_acceptconn(&socket).map_err(|error| refused(error.into()))? {
+            return Err(wrong("it is a connection, and does not listen"));
+        }
+        rustix::io::ioctl_fionbio(&socket, true).map_err(|error| refused(error.into()))?;
+        match sockopt::socket_domain(&socket).map_err(|error| refused(error.into()))? {
+            AddressFamily::INET | AddressFamily::INET6 => {
+                let listener = TcpListener::from_std(socket.into()).map_err(refused)?;
+                let address = listener.local_addr().map_err(refused)?;
+                Ok(Self(Inner::Tcp { listener, address }))
+            }
+            AddressFamily::UNIX => {
+                let listener = StdUnixListener::from(socket);
+                let address = listener.local_addr().map_err(refused)?;
+                let name = address.as_abstract_name();
+                let name = name.map(|name| format!("@{}", String::from_utf8_lossy(name)));
+                let path = address.as_pathname().map(Path::to_owned);
+                let path = path.or(name.map(PathBuf::from)).unwrap_or_default();
+                let listener = UnixListener::from_std(listener).map_err(refused)?;
+                Ok(Self(Inner::Unix { listener, path, _file: None }))
+            }
+            _ => Err(wrong("it is neither of TCP nor a unix socket")),
         }
     }
 
@@ -126,7 +182,7 @@ impl fmt::Display for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Inner::Tcp { address, .. } => write!(f, "http://{address}"),
-            Inner::Unix { file, .. } => write!(f, "unix:{}", file.path.display()),
+            Inner::Unix { path, .. } => write!(f, "unix:{}", path.display()),
         }
     }
 }
@@ -162,7 +218,7 @@ fn bind_unix(address: &str, path: &Path) -> Result<Inner, ListenError> {
     // file never had more than these.
     rustix::fs::chmod(path, SOCKET_MODE).map_err(|error| refused(error.into()))?;
     let listener = UnixListener::from_std(listener).map_err(refused)?;
-    Ok(Inner::Unix { listener, file })
+    Ok(Inner::Unix { listener, path: path.to_owned(), _file: Some(file) })
 }
 
 fn open_unix(path: &Path) -> io::Result<StdUnixListener> {

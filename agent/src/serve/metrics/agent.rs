@@ -1,6 +1,10 @@
 //! The agent about itself.
 
-use super::family::{Family, Kind, Sample, Unit, Value};
+use super::{
+    family::{Family, Kind, Sample, Unit, Value},
+    scrape::Scrape,
+};
+use crate::model::configuration::Configuration;
 
 pub(super) const FAMILIES: &[Family] = &[
     Family {
@@ -15,6 +19,20 @@ pub(super) const FAMILIES: &[Family] = &[
             ];
             vec![Sample { labels, value: Value::One }]
         },
+    },
+    Family {
+        name: "goroscope_config_last_reload_successful",
+        help: "Whether the configuration was taken when it was read last; 0 leaves the one before in force",
+        unit: None,
+        kind: Kind::Gauge,
+        samples: |scrape| configured(scrape, |now| Value::Count(now.successful.into())),
+    },
+    Family {
+        name: "goroscope_config_last_reload_success_timestamp",
+        help: "When a configuration was taken last, since the Unix epoch",
+        unit: Some(Unit::Seconds),
+        kind: Kind::Gauge,
+        samples: |scrape| configured(scrape, |now| Value::Real(now.taken_at)),
     },
     Family {
         name: "process_cpu",
@@ -45,3 +63,8 @@ pub(super) const FAMILIES: &[Family] = &[
         samples: |scrape| vec![Sample::real(Vec::new(), scrape.snapshot.agent.started_at)],
     },
 ];
+
+fn configured(scrape: &Scrape<'_>, value: impl Fn(&Configuration) -> Value) -> Vec<Sample> {
+    let configuration = scrape.snapshot.configuration.iter();
+    configuration.map(|now| Sample { labels: Vec::new(), value: value(now) }).collect()
+}
