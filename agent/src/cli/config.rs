@@ -118,7 +118,7 @@ impl Config {
         })
     }
 
-    fn parse(text: &str) -> Result<Self, serde_norway::Error> {
+    pub(super) fn parse(text: &str) -> Result<Self, serde_norway::Error> {
         // A file of nothing but comments is no mapping, and says nothing.
         Ok(serde_norway::from_str::<Option<Self>>(text)?.unwrap_or_default())
     }
