@@ -142,9 +142,10 @@ impl Agent {
     pub fn start_command(command: &mut Command) -> Result<Self> {
         let mut guard = Guard::start(command)?;
         let log = Arc::new(Mutex::new(Vec::new()));
-        let stdout = guard.child().stdout.take().context("no pipe from the agent")?;
         let stderr = guard.child().stderr.take().context("no pipe from the agent")?;
-        follow(stdout, &log);
+        if let Some(stdout) = guard.child().stdout.take() {
+            follow(stdout, &log);
+        }
         follow(stderr, &log);
         let deadline = Instant::now() + PATIENCE;
         let address = loop {

@@ -7,6 +7,8 @@ pub mod fixture;
 pub mod debian;
 pub mod chromium;
 pub mod process;
+pub mod halted;
+pub mod service_manager;
 pub mod speaker;
 pub mod rest;
 pub mod http;

@@ -20,6 +20,19 @@ pub fn threads(pid: u32) -> Result<Vec<u32>> {
     Ok(threads)
 }
 
+/// Id of the thread of this name.
+///
+/// # Errors
+/// Where there is none.
+pub fn thread_named(pid: u32, name: &str) -> Result<u32> {
+    for thread in threads(pid)? {
+        if read(format!("/proc/{pid}/task/{thread}/comm").into())?.trim() == name {
+            return Ok(thread);
+        }
+    }
+    anyhow::bail!("process {pid} has no thread {name}")
+}
+
 /// Context switches of all threads alive: voluntary and not.
 ///
 /// # Errors

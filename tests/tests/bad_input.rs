@@ -290,6 +290,73 @@ fn a_malformed_configuration_is_an_error_that_names_the_line() -> Result<()> {
 }
 
 #[test]
+fn values_of_the_wrong_kind_in_the_configuration_are_named_with_their_place() -> Result<()> {
+    const NAME: &str = "values_of_the_wrong_kind_in_the_configuration_are_named_with_their_place";
+    skip_unless!(NAME, requires::kernel());
+    for (text, place, word) in [
+        ("probes: sometimes\n", ":1:9:", "sometimes"),
+        ("top_sites: {a: 1}\n", ":1:12:", "one value"),
+        ("http_dumps: 7\n", ":1:13:", "boolean"),
+        ("listen: [127.0.0.1:0, {x: y}]\n", ":1:23:", "one value"),
+        ("max_sites: -1\n", ":1:12:", "-1"),
+        ("scan_interval: 10 parsecs\n", ":1:16:", "parsecs"),
+        ("alerts: 3\n", ":1:9:", "alertsconfig"),
+        ("alerts:\n  goroutines:\n    above: many\n", ":3:12:", "many"),
+        ("\0\u{1b}[31m: 1\n", "", "configuration"),
+    ] {
+        let output = with_config(text)?;
+        fails_saying(&output, &[2], &[&format!("goroscope.yaml{place}"), word])?;
+        ensure!(!output.stderr.contains(&0x1b), "{text:?}: an escape sequence gets through");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_configuration_that_cannot_be_read_is_a_clear_error() -> Result<()> {
+    const NAME: &str = "a_configuration_that_cannot_be_read_is_a_clear_error";
+    skip_unless!(NAME, requires::root());
+    let (folder, goroscope) = public_copy()?;
+    let secret = folder.path().join("secret.yaml");
+    fs::write(&secret, "")?;
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o000))?;
+    let binary = folder.path().join("binary.yaml");
+    fs::write(&binary, [0xff, 0xfe, 0x00])?;
+    fs::set_permissions(&binary, fs::Permissions::from_mode(0o644))?;
+    let absent = folder.path().join("absent.yaml");
+    for (path, why) in [
+        (secret.as_path(), "permission denied"),
+        (folder.path(), "is a directory"),
+        (&binary, "utf-8"),
+        (&absent, "no such file"),
+    ] {
+        let mut command = Command::new(&goroscope);
+        command.args(["agent", "--listen", "127.0.0.1:0", "--config"]).arg(path);
+        command.uid(65_534).gid(65_534);
+        let named = path.to_str().context("not UTF-8")?;
+        fails_saying(&output(&mut command)?, &[2], &[named, why, "--config"])?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_port_for_root_is_a_clear_error_for_others() -> Result<()> {
+    const NAME: &str = "a_port_for_root_is_a_clear_error_for_others";
+    let first = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+    let is_for_root = first.is_ok_and(|first| first.trim().parse().is_ok_and(|first: u16| first > 80));
+    let open = || is_for_root.then_some(()).ok_or("port 80 is for everybody here".to_owned());
+    skip_unless!(
+        NAME,
+        requires::root().and_then(|()| requires::command("setpriv")).and_then(|()| open())
+    );
+    let (_folder, goroscope) = public_copy()?;
+    let mut command = goroscope_tests::user::command(54_321, &["sys_ptrace"], &goroscope);
+    let own = std::process::id().to_string();
+    command.args(["agent", "--probes", "off", "--pid", &own, "--listen", "127.0.0.1:80"]);
+    let words = ["127.0.0.1:80", "CAP_NET_BIND_SERVICE", "--listen", "goroscope.socket"];
+    fails_saying(&output(&mut command)?, &[1], &words)
+}
+
+#[test]
 fn wrong_usage_has_its_own_exit_status() -> Result<()> {
     for arguments in
         [&["agent", "--pid", "no number"][..], &["agent", "--no-such-option"], &["no-such-command"]]

@@ -22,6 +22,9 @@ mod trace;
 mod doctor;
 mod generate;
 
+#[cfg(test)]
+mod shipped;
+
 use self::{
     agent::Asked,
     args::{Cli, Command},

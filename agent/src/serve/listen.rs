@@ -76,6 +76,15 @@ pub enum ListenError {
         /// The path.
         path: PathBuf,
     },
+    /// The port is for those with more rights.
+    #[error(
+        "cannot listen on {address}: this port is for root and those with CAP_NET_BIND_SERVICE; \
+         choose another with --listen, or have systemd open it by goroscope.socket"
+    )]
+    Privileged {
+        /// As it was given.
+        address: String,
+    },
     /// What was handed over is no socket to listen on.
     #[error(
         "cannot listen on the handed over descriptor {what}: {why}; sockets that systemd opens for \
@@ -198,6 +207,7 @@ async fn bind_tcp(address: &str) -> Result<Inner, ListenError> {
     }
     let refused = |source: io::Error| match source.kind() {
         ErrorKind::AddrInUse => ListenError::InUse { address: given() },
+        ErrorKind::PermissionDenied => ListenError::Privileged { address: given() },
         _ => ListenError::Refused { address: given(), source },
     };
     let listener = TcpListener::bind(address).await.map_err(refused)?;
