@@ -7,6 +7,8 @@ mod failure;
 mod alerts;
 mod otlp;
 mod config;
+mod selection;
+mod names;
 mod args;
 mod settings;
 mod logging;
@@ -59,6 +61,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Ps(args) => ps::run(
             &settings::selection(&args.selection, &config)?,
+            &args.names.settings(&config)?,
             settings::output(&args.output, &config),
         ),
         Command::Top(args) => {
@@ -72,7 +75,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Dump(args) => dump::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Trace(args) => trace::run(&settings::trace(&args)),
-        Command::Doctor(args) => doctor::run(settings::output(&args, &config)),
+        Command::Doctor(args) => {
+            doctor::run(&args.names.settings(&config)?, settings::output(&args.output, &config))
+        }
         Command::Completions { shell } => {
             generate::completions(shell)?;
             Ok(ExitCode::SUCCESS)

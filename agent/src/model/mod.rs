@@ -8,6 +8,7 @@ pub mod escape;
 pub mod exporting;
 pub mod json;
 pub mod leak;
+pub mod naming;
 pub mod probed;
 pub mod process;
 pub mod runtime;

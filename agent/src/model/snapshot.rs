@@ -1,6 +1,6 @@
 //! All that is known at one moment: what the later stages serve and show.
 
-use super::{alerting::Alerting, exporting::Exporting, process::Process};
+use super::{alerting::Alerting, exporting::Exporting, naming::LookupFailures, process::Process};
 
 /// Events and table entries that were lost, by where.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub struct AgentHealth {
     pub open_fds: u64,
     /// Start, in seconds since the Unix epoch.
     pub started_at: f64,
+    /// Look-ups of names of containers that failed.
+    pub lookup_failures: LookupFailures,
 }
 
 /// All that is known at one moment.

@@ -21,6 +21,7 @@ use super::{
     mailbox::{Mail, Request, mailbox},
     nofile,
     observe::now,
+    owners::Owners,
     settings::AgentSettings,
 };
 use crate::{
@@ -73,6 +74,7 @@ async fn daemon(settings: &AgentSettings) -> anyhow::Result<()> {
     let mut exporter = settings.otlp.clone().map(Exporter::new).transpose()?;
     let (mail, mailbox) = mailbox().context("cannot make a mailbox")?;
     let detacher = Detacher::start().context("cannot start a thread")?;
+    let owners = Owners::start(&settings.names, mail.clone())?;
     let ready = Arc::new(AtomicBool::new(false));
     let (over, mut failed) = oneshot::channel();
     let engine = {
@@ -82,7 +84,7 @@ async fn daemon(settings: &AgentSettings) -> anyhow::Result<()> {
             .spawn(move || {
                 let probes = load(&settings);
                 let proc = ProcFs::new("/proc");
-                let engine = Engine::new(settings, proc, probes, detacher, now());
+                let engine = Engine::new(settings, proc, probes, detacher, owners, now());
                 let _unheard = over.send(engine.run(&mailbox, &ready));
             })
             .context("cannot start a thread")?

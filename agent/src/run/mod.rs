@@ -24,6 +24,7 @@ mod naming;
 mod nofile;
 mod observe;
 pub(crate) mod opening;
+mod owners;
 pub(crate) mod reading;
 mod recording;
 mod scanning;

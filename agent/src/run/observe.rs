@@ -51,7 +51,12 @@ impl Engine {
             top_sites: Some(self.settings.top_sites),
             alerting: None,
             exporting: None,
-            agent: health(self.lost(), self.seconds_per_hit, self.started_at),
+            agent: health(
+                self.lost(),
+                self.owners.failures(),
+                self.seconds_per_hit,
+                self.started_at,
+            ),
         }
     }
 

@@ -1,6 +1,10 @@
 //! The agent about itself.
 
-use super::family::{Family, Kind, Sample, Unit, Value};
+use super::{
+    family::{Family, Kind, Sample, Unit, Value},
+    scrape::Scrape,
+};
+use crate::model::naming::LookupFailures;
 
 pub(super) const FAMILIES: &[Family] = &[
     Family {
@@ -15,6 +19,13 @@ pub(super) const FAMILIES: &[Family] = &[
             ];
             vec![Sample { labels, value: Value::One }]
         },
+    },
+    Family {
+        name: "goroscope_origin_lookup_failures",
+        help: "Look-ups of names of containers that failed, by where they were looked up",
+        unit: None,
+        kind: Kind::Counter,
+        samples: lookup_failures,
     },
     Family {
         name: "process_cpu",
@@ -45,3 +56,10 @@ pub(super) const FAMILIES: &[Family] = &[
         samples: |scrape| vec![Sample::real(Vec::new(), scrape.snapshot.agent.started_at)],
     },
 ];
+
+fn lookup_failures(scrape: &Scrape<'_>) -> Vec<Sample> {
+    let LookupFailures { cri, kubelet, docker, podman } = scrape.snapshot.agent.lookup_failures;
+    [("cri", cri), ("kubelet", kubelet), ("docker", docker), ("podman", podman)]
+        .map(|(source, count)| Sample::count(vec![("source", source.into())], count))
+        .into()
+}
