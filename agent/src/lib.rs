@@ -12,6 +12,7 @@ pub mod judge;
 pub mod dumps;
 pub mod push;
 pub mod serve;
+pub mod names;
 pub mod notify;
 pub mod otlp;
 pub mod show;

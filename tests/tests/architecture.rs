@@ -11,7 +11,7 @@ use goroscope_tests::workspace;
 
 /// The stages in the order that data passes through them; those of one rank do not know each
 /// other. `run` and `cli` wire them; `doctor` stands beside them and knows none.
-const STAGES: [(&str, u32); 15] = [
+const STAGES: [(&str, u32); 16] = [
     ("doctor", 0),
     ("discover", 0),
     ("inspect", 1),
@@ -22,6 +22,7 @@ const STAGES: [(&str, u32); 15] = [
     ("dumps", 4),
     ("push", 4),
     ("serve", 5),
+    ("names", 5),
     ("notify", 5),
     ("otlp", 5),
     ("show", 5),

@@ -342,7 +342,8 @@ fn a_configuration_that_cannot_be_read_is_a_clear_error() -> Result<()> {
 fn a_port_for_root_is_a_clear_error_for_others() -> Result<()> {
     const NAME: &str = "a_port_for_root_is_a_clear_error_for_others";
     let first = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
-    let is_for_root = first.is_ok_and(|first| first.trim().parse().is_ok_and(|first: u16| first > 80));
+    let is_for_root =
+        first.is_ok_and(|first| first.trim().parse().is_ok_and(|first: u16| first > 80));
     let open = || is_for_root.then_some(()).ok_or("port 80 is for everybody here".to_owned());
     skip_unless!(
         NAME,

@@ -60,9 +60,8 @@ impl Stage {
             fs::copy(&self.worker, &closed)?;
         }
         fs::set_permissions(&closed, fs::Permissions::from_mode(0o700))?;
-        let open = Speaker::start_command(
-            user::command(SOMEBODY_ELSE, &[], &self.worker).arg("churn"),
-        )?;
+        let open =
+            Speaker::start_command(user::command(SOMEBODY_ELSE, &[], &self.worker).arg("churn"))?;
         let closed = Speaker::start(&closed, &["churn"])?;
         let glob = self.folder.path().join("*");
         let mut known = Command::new(&self.goroscope);
@@ -89,7 +88,8 @@ impl Seen {
     /// Births and deaths are counted to the last one.
     fn counts_exactly(&mut self) -> Result<()> {
         let pid = self.open.pid();
-        let users = || Ok::<_, anyhow::Error>(Sum::of(&self.agent.sites(pid)?, |site| !site.system));
+        let users =
+            || Ok::<_, anyhow::Error>(Sum::of(&self.agent.sites(pid)?, |site| !site.system));
         let before = users()?;
         let report = self.open.work()?;
         let expected = Sum { created: report.created, exited: report.exited };

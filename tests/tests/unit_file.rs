@@ -34,7 +34,8 @@ fn analyze() -> Result<Command> {
     }
     let root = debian::with_needs("systemd-analyze", &["systemd"])?;
     let mut command = Command::new(root.join("usr/bin/systemd-analyze"));
-    let folders = ["usr/lib/systemd", "usr/lib/x86_64-linux-gnu/systemd", "usr/lib/x86_64-linux-gnu"];
+    let folders =
+        ["usr/lib/systemd", "usr/lib/x86_64-linux-gnu/systemd", "usr/lib/x86_64-linux-gnu"];
     let libraries: Vec<PathBuf> = folders.map(|folder| root.join(folder)).into();
     command.env("LD_LIBRARY_PATH", std::env::join_paths(libraries)?);
     Ok(command)
@@ -91,7 +92,8 @@ fn root(path: &Path) -> String {
 }
 
 fn succeeds(output: &Output) -> Result<()> {
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (out, err) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     ensure!(output.status.success(), "{}: {out}{err}", output.status);
     Ok(())
 }
@@ -129,8 +131,12 @@ fn what_is_left_open_is_rated_within_the_limits() -> Result<()> {
         let rated = String::from_utf8_lossy(&output.stdout).into_owned();
         ensure!(rated.contains("Overall exposure level"), "nothing was rated: {rated}");
         // The threshold does its work.
-        let output =
-            system.analyze(&["security", "--offline=true", "--threshold=5", "goroscope.service"])?;
+        let output = system.analyze(&[
+            "security",
+            "--offline=true",
+            "--threshold=5",
+            "goroscope.service",
+        ])?;
         ensure!(!output.status.success(), "rated below 0.5: {rated}");
     }
     Ok(())
@@ -166,12 +172,8 @@ fn the_calls_that_the_filters_leave_are_those_of_the_variant() -> Result<()> {
     skip_unless!(NAME, needs());
     for (drop_ins, probes) in [(&[][..], true), (&["probes-off.conf"], false)] {
         let system = System::with(drop_ins)?;
-        let output = system.analyze(&[
-            "security",
-            "--offline=true",
-            "--json=short",
-            "goroscope.service",
-        ])?;
+        let output =
+            system.analyze(&["security", "--offline=true", "--json=short", "goroscope.service"])?;
         succeeds(&output)?;
         let rows: Vec<Value> = serde_json::from_slice(&output.stdout)?;
         let set = |name: &str| {
@@ -182,7 +184,9 @@ fn the_calls_that_the_filters_leave_are_those_of_the_variant() -> Result<()> {
         for group in ["SystemCallFilter_debug", "SystemCallFilter_privileged"] {
             ensure!(set(group)? != probes, "{drop_ins:?}: {group}");
         }
-        for group in ["SystemCallFilter_mount", "SystemCallFilter_module", "SystemCallFilter_reboot"] {
+        for group in
+            ["SystemCallFilter_mount", "SystemCallFilter_module", "SystemCallFilter_reboot"]
+        {
             ensure!(set(group)?, "{drop_ins:?}: {group}");
         }
     }

@@ -11,8 +11,11 @@ use clap_complete::Shell;
 use super::{
     config::{MaxProcesses, MaxSites, TopSites},
     diff::DiffArgs,
+    doctor::DoctorArgs,
     dump::DumpArgs,
+    names::NamesArgs,
     otlp::OtlpArgs,
+    selection::SelectionArgs,
     top::{TOP_HELP, TopArgs},
     trace::{TRACE_HELP, TraceArgs},
     value::{Interval, LogFormat, Output, PidValue, Probes, ReportForm, Settle, Share, Text},
@@ -75,6 +78,7 @@ pub(super) enum Command {
         goroscope agent --exe '/opt/shop/*' --exclude-exe '*/migrate'\n  \
         goroscope agent --cgroup /kubepods.slice --listen 0.0.0.0:4676\n  \
         goroscope agent --pid 4242 --probes off\n  \
+        goroscope agent --host-root /host --cri-socket none\n  \
         goroscope agent --otlp-endpoint http://127.0.0.1:4318 --otlp-interval 15s\n  \
         GOROSCOPE_LISTEN=unix:/run/goroscope.sock goroscope agent --config /etc/goroscope.yaml")]
     Agent(Box<AgentArgs>),
@@ -137,9 +141,10 @@ pub(super) enum Command {
         after_help = "Exit status: 0 where every check passes or warns, 1 where one fails.\n\n\
         Examples:\n  \
         goroscope doctor\n  \
+        goroscope doctor --cri-socket /run/crio/crio.sock\n  \
         goroscope doctor --output json"
     )]
-    Doctor(OutputArgs),
+    Doctor(DoctorArgs),
     /// Prints a script that completes the command line
     #[command(after_help = "Examples:\n  \
         goroscope completions bash > /etc/bash_completion.d/goroscope\n  \
@@ -159,46 +164,11 @@ pub(super) enum Command {
 }
 
 #[derive(Debug, Args)]
-#[command(
-    next_help_heading = "Which processes (all, where none is given; kinds are joined by \"or\")"
-)]
-pub(super) struct SelectionArgs {
-    /// This process
-    #[arg(
-        long,
-        value_name = "PID",
-        value_delimiter = ',',
-        env = "GOROSCOPE_PID",
-        hide_env_values = true
-    )]
-    pub(super) pid: Vec<PidValue>,
-    /// Those with such an executable: the path, * goes over slashes; without a slash, the name
-    #[arg(long, value_name = "GLOB", env = "GOROSCOPE_EXE", hide_env_values = true)]
-    pub(super) exe: Vec<Text>,
-    /// Those in this cgroup or below it
-    #[arg(long, value_name = "PREFIX", env = "GOROSCOPE_CGROUP", hide_env_values = true)]
-    pub(super) cgroup: Vec<Text>,
-    /// But not this process
-    #[arg(
-        long,
-        value_name = "PID",
-        value_delimiter = ',',
-        env = "GOROSCOPE_EXCLUDE_PID",
-        hide_env_values = true
-    )]
-    pub(super) exclude_pid: Vec<PidValue>,
-    /// But not those with such an executable
-    #[arg(long, value_name = "GLOB", env = "GOROSCOPE_EXCLUDE_EXE", hide_env_values = true)]
-    pub(super) exclude_exe: Vec<Text>,
-    /// But not those in this cgroup
-    #[arg(long, value_name = "PREFIX", env = "GOROSCOPE_EXCLUDE_CGROUP", hide_env_values = true)]
-    pub(super) exclude_cgroup: Vec<Text>,
-}
-
-#[derive(Debug, Args)]
 pub(super) struct AgentArgs {
     #[command(flatten)]
     pub(super) selection: SelectionArgs,
+    #[command(flatten)]
+    pub(super) names: NamesArgs,
     #[command(flatten)]
     pub(super) daemon: DaemonArgs,
 }
@@ -275,6 +245,8 @@ pub(super) struct DaemonArgs {
 pub(super) struct PsArgs {
     #[command(flatten)]
     pub(super) selection: SelectionArgs,
+    #[command(flatten)]
+    pub(super) names: NamesArgs,
     #[command(flatten)]
     pub(super) output: OutputArgs,
 }

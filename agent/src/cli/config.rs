@@ -21,7 +21,7 @@ use super::{
     trace::TraceConfig,
     value::{Interval, LogFormat, PidValue, Probes, ReportForm, Settle, Share, Text, Within},
 };
-use crate::otlp::endpoint::Endpoint;
+use crate::{names::settings::CriSocket, otlp::endpoint::Endpoint};
 
 /// A file that is larger than this is no configuration.
 const FILE_LIMIT: u64 = 1 << 20;
@@ -61,6 +61,10 @@ pub(super) struct Config {
     #[serde(deserialize_with = "one")]
     pub(super) scan_interval: Option<Interval>,
     pub(super) http_dumps: Option<bool>,
+    #[serde(deserialize_with = "one")]
+    pub(super) cri_socket: Option<CriSocket>,
+    #[serde(deserialize_with = "one")]
+    pub(super) host_root: Option<Text>,
     #[serde(deserialize_with = "one")]
     pub(super) interval: Option<Interval>,
     pub(super) once: Option<bool>,

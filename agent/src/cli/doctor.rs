@@ -1,22 +1,37 @@
 //! `goroscope doctor`
 
+mod naming;
+
 use std::{
     fmt::Write as _,
     io::{self, Write as _},
     process::ExitCode,
 };
 
-use super::value::Output;
+use clap::Args;
+
+use super::{args::OutputArgs, names::NamesArgs, value::Output};
 use crate::{
     doctor::{self, Host, Report, Verdict},
+    names::settings::NamesSettings,
     show::{
         escape::{NAME_LIMIT, escape, escape_json},
         paint::{Colour, Paint},
     },
 };
 
-pub(super) fn run(output: Output) -> anyhow::Result<ExitCode> {
-    let report = doctor::run(&Host::this());
+/// The options.
+#[derive(Debug, Args)]
+pub(super) struct DoctorArgs {
+    #[command(flatten)]
+    pub(super) names: NamesArgs,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+}
+
+pub(super) fn run(names: &NamesSettings, output: Output) -> anyhow::Result<ExitCode> {
+    let mut report = doctor::run(&Host::this());
+    report.checks.push(naming::check(names));
     let text = match output {
         Output::Table => table(&report, Paint::on(&io::stdout())),
         Output::Json => escape_json(&serde_json::to_string_pretty(&report.checks)?) + "\n",

@@ -7,6 +7,8 @@ mod failure;
 mod alerts;
 mod otlp;
 mod config;
+mod selection;
+mod names;
 mod args;
 mod settings;
 mod logging;
@@ -60,6 +62,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Agent(args) => agent::run(&config, Asked { global: cli.global, args, log }),
         Command::Ps(args) => ps::run(
             &settings::selection(&args.selection, &config)?,
+            &args.names.settings(&config)?,
             settings::output(&args.output, &config),
         ),
         Command::Top(args) => {
@@ -73,7 +76,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Dump(args) => dump::run(&args.or(config.dump)),
         Command::Diff(args) => diff::run(&args.or(config.diff)),
         Command::Trace(args) => trace::run(&settings::trace(&args.or(config.trace))),
-        Command::Doctor(args) => doctor::run(settings::output(&args, &config)),
+        Command::Doctor(args) => {
+            doctor::run(&args.names.settings(&config)?, settings::output(&args.output, &config))
+        }
         Command::Completions { shell } => {
             generate::completions(shell)?;
             Ok(ExitCode::SUCCESS)

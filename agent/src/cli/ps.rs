@@ -10,6 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::Context as _;
+
 use super::{
     failure::Failure,
     target::{not_inspected, refused},
@@ -33,6 +35,7 @@ use crate::{
         process::{BinaryFacts, Process},
         watch::{Watch, Watches},
     },
+    names::{Wanted, find_all, settings::NamesSettings},
     read::RuntimeFacts,
     run::{
         opening::load_bias,
@@ -44,13 +47,20 @@ use crate::{
     },
 };
 
+/// How long a container runtime may take to say what its containers are called.
+const NAMING: Duration = Duration::from_secs(1);
 /// Without these probes cannot be attached to anything.
 const NEEDED_FOR_PROBES: [&str; 4] = ["kernel", "bpf", "uprobes", "uprobe permission"];
 
-pub(super) fn run(selection: &Selection, output: Output) -> anyhow::Result<ExitCode> {
+pub(super) fn run(
+    selection: &Selection,
+    names: &NamesSettings,
+    output: Output,
+) -> anyhow::Result<ExitCode> {
     let procfs = ProcFs::new("/proc");
     let found = scan(&procfs, selection)?;
-    let listing = Listing::new(&procfs, selection, found.candidates, found.failures);
+    let mut listing = Listing::new(&procfs, selection, found.candidates, found.failures);
+    name(&procfs, names, &mut listing.processes)?;
     if listing.processes.is_empty()
         && (selection.only_pids().is_some() || !listing.refused.is_empty())
     {
@@ -83,6 +93,32 @@ pub(super) fn run(selection: &Selection, output: Output) -> anyhow::Result<ExitC
     };
     io::stdout().lock().write_all(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Gives the processes the names of their containers, as far as they can be had in a short time.
+fn name(
+    procfs: &ProcFs,
+    settings: &NamesSettings,
+    processes: &mut [Process],
+) -> anyhow::Result<()> {
+    let of = |process: &Process| Some((Wanted::of(&process.origin)?, process.id.pid));
+    let wanted = processes.iter().filter_map(of).collect();
+    let found = find_all(settings, procfs.clone(), wanted, NAMING)
+        .context("cannot start a thread that looks for names of containers")?;
+    if found.unsettled > 0 {
+        tracing::warn!(
+            "{} containers are without a name: the container runtime does not answer; --cri-socket \
+             none asks it no more",
+            found.unsettled
+        );
+    }
+    for process in processes {
+        let names = Wanted::of(&process.origin).and_then(|wanted| found.names.get(&wanted));
+        if let Some(names) = names {
+            names.give(&mut process.origin);
+        }
+    }
+    Ok(())
 }
 
 /// What is shown, and what is said about what is not.

@@ -4,10 +4,11 @@ use goroscope_ebpf_probes::trace::DEFAULT_TRACE_BYTES;
 
 use super::{
     alerts::AlertsConfig,
-    args::{AgentArgs, CheckArgs, DaemonArgs, Global, OutputArgs, SelectionArgs},
+    args::{AgentArgs, CheckArgs, DaemonArgs, Global, OutputArgs},
     check::{Allowed, CheckSettings, Target},
     config::Config,
     failure::Failure,
+    selection::SelectionArgs,
     top::{TopArgs, TopSettings},
     trace::{TraceArgs, TraceSettings},
     value::{LogFormat, Output, PidValue, Probes, ReportForm, Share, Text},
@@ -81,7 +82,7 @@ pub(super) fn agent(
     config: &Config,
     kernel_diagnostics: bool,
 ) -> Result<AgentSettings, Failure> {
-    let AgentArgs { selection, daemon } = args;
+    let AgentArgs { selection, names, daemon } = args;
     let DaemonArgs { listen, .. } = daemon;
     let mut listen = texts(later(listen, &config.listen));
     if listen.is_empty() {
@@ -112,6 +113,7 @@ pub(super) fn agent(
             .or(config.probe_budget)
             .map_or(DEFAULT_SHARE, |share| share.0),
         http_dumps: daemon.http_dumps.or(config.http_dumps).unwrap_or(false),
+        names: names.settings(config)?,
         notify: AlertsConfig::settings(config.alerts.as_ref(), &daemon.alertmanager)?,
         otlp: daemon.otlp.settings(config)?,
         kernel_diagnostics,
@@ -119,7 +121,7 @@ pub(super) fn agent(
 }
 
 pub(super) fn top(args: &TopArgs, config: &Config) -> Result<TopSettings, Failure> {
-    let TopArgs { selection, view, output } = args;
+    let TopArgs { selection, names, view, output } = args;
     let mut limits = Limits::default();
     if let Some(most) = config.max_processes {
         limits.processes = most.0;
@@ -138,6 +140,7 @@ pub(super) fn top(args: &TopArgs, config: &Config) -> Result<TopSettings, Failur
         goroutine_scan_budget: share(config.goroutine_scan_budget),
         probe_budget: share(config.probe_budget),
         http_dumps: false,
+        names: names.settings(config)?,
         notify: None,
         otlp: None,
         kernel_diagnostics: false,

@@ -67,10 +67,13 @@ fn it_names_every_key_of_the_agent() {
     let cli = Cli::command();
     let agent = cli.get_subcommands().find(|command| command.get_name() == "agent").unwrap();
     let options = cli.get_arguments().chain(agent.get_arguments());
-    let options = options.filter_map(|argument| argument.get_long()).map(|name| name.replace('-', "_"));
+    let options =
+        options.filter_map(|argument| argument.get_long()).map(|name| name.replace('-', "_"));
     // Those that a file cannot say of itself, and one that has a place below a key.
     let elsewhere = ["config", "help", "version", "alertmanager"];
-    let expected: BTreeSet<String> =
-        options.filter(|name| !elsewhere.contains(&name.as_str())).chain(["alerts".into()]).collect();
+    let expected: BTreeSet<String> = options
+        .filter(|name| !elsewhere.contains(&name.as_str()))
+        .chain(["alerts".into()])
+        .collect();
     assert_eq!(keys, expected.iter().map(String::as_str).collect());
 }

@@ -10,6 +10,7 @@ pub mod cgroup;
 pub mod mapping;
 pub mod shared_memory;
 pub mod origin;
+pub mod pod_mount;
 pub mod selection;
 pub mod scan;
 

@@ -25,7 +25,10 @@ pub struct Origin {
 /// <https://github.com/cri-o/cri-o/blob/v1.31.0/internal/config/cgmgr/cgmgr_linux.go>,
 /// <https://github.com/moby/moby/blob/v27.0.0/daemon/oci_linux.go>,
 /// <https://github.com/containers/podman/blob/v5.0.0/libpod/container_internal_linux.go>.
-const RUNTIMES: [&str; 5] = ["cri-containerd-", "crio-", "docker-", "libpod-", "nerdctl-"];
+///
+/// `libpod-payload-` is what Podman makes in a unit that it runs in (`--cgroups=split`).
+const RUNTIMES: [&str; 6] =
+    ["cri-containerd-", "crio-", "docker-", "libpod-payload-", "libpod-", "nerdctl-"];
 /// Hexadecimal digits of a container id.
 const ID_DIGITS: usize = 64;
 
@@ -54,10 +57,13 @@ impl Origin {
         self.pod.as_deref().or(self.container.as_deref()).or(id).or(self.unit.as_deref())
     }
 
-    /// From the root down, what is further in replaces what is further out.
+    /// From the root down, what is further in replaces what is further out. The `..` of a path that
+    /// begins outside the agent's own cgroup namespace name nothing.
     fn of_path(path: &str) -> Self {
         let mut origin = Self::default();
-        for part in path.split('/') {
+        // `slice:prefix:id` is meant for systemd; a runtime that is not told to use it takes it for
+        // the name of a folder.
+        for part in path.split(['/', ':']) {
             if let Some(uid) = pod_uid(part) {
                 origin = Self { pod_uid: Some(uid), ..Self::default() };
             } else if let Some(id) = container_id(part) {
@@ -88,7 +94,8 @@ fn pod_uid(part: &str) -> Option<String> {
     let uid = match part.strip_suffix(".slice") {
         Some(slice) => {
             let (slice, uid) = slice.rsplit_once("-pod")?;
-            slice.starts_with("kubepods").then(|| uid.replace('_', "-"))?
+            // Below a root of the kubelet's own its name comes first.
+            slice.split('-').any(|part| part == "kubepods").then(|| uid.replace('_', "-"))?
         }
         None => part.strip_prefix("pod")?.to_owned(),
     };
@@ -117,96 +124,86 @@ impl ProcFs {
 mod tests {
     use super::*;
 
-    const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
-    const UID: &str = "11111111-2222-3333-4444-555555555555";
+    const TABLE: &str = include_str!("../../data/cgroups.txt");
+    const C: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    const D: &str = "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210";
+    const U: &str = "11111111-2222-3333-4444-555555555555";
+    const V: &str = "66666666-7777-8888-9999-aaaaaaaaaaaa";
 
-    fn of(text: &str) -> Origin {
-        let uid = UID.replace('-', "_");
-        let text = text.replace("$ID", ID).replace("$UID", UID).replace("$U_ID", &uid);
-        Origin::of(&Cgroups::parse(text.as_bytes()))
-    }
-
-    #[test]
-    fn units() {
-        for (path, unit) in [
-            ("/system.slice/nginx.service", Some("nginx.service")),
-            ("/system.slice/containerd.service/init", Some("containerd.service")),
-            (
-                "/user.slice/user-1000.slice/user@1000.service/app.slice/a.service",
-                Some("a.service"),
-            ),
-            ("/user.slice/user-1000.slice/session-3.scope", Some("session-3.scope")),
-            ("/init.scope", Some("init.scope")),
-            ("/system.slice", None),
-            ("/", None),
-            ("/.service", None),
-        ] {
-            let origin = of(&format!("0::{path}\n"));
-            assert_eq!(origin.unit.as_deref(), unit, "{path}");
-            assert_eq!(origin.container_id, None, "{path}");
+    /// The letters of the table are single characters between others that are no letters of a word.
+    fn whole(text: &str) -> String {
+        let mut whole = String::new();
+        let mut rest = text;
+        while let Some(first) = rest.chars().next() {
+            let (start, behind) = rest.split_at(first.len_utf8());
+            let before = whole.chars().last();
+            let begins = before.is_none_or(|c| !c.is_ascii_alphanumeric())
+                || whole.ends_with("pod")
+                || whole.ends_with("slice:");
+            let next = behind.chars().next();
+            let ends = next.is_none_or(|c| !c.is_ascii_alphabetic());
+            let value = match start {
+                "C" => Some(C.to_owned()),
+                "D" => Some(D.to_owned()),
+                "U" => Some(U.to_owned()),
+                "V" => Some(V.to_owned()),
+                _ => None,
+            };
+            match value.filter(|_| begins && ends) {
+                Some(value) => match behind.strip_prefix('_') {
+                    Some(behind) => {
+                        whole.push_str(&value.replace('-', "_"));
+                        rest = behind;
+                    }
+                    None => {
+                        whole.push_str(&value);
+                        rest = behind;
+                    }
+                },
+                None => {
+                    whole.push_str(start);
+                    rest = behind;
+                }
+            }
         }
-        assert_eq!(of(&format!("0::/{}.service", "x".repeat(4096))).unit, None);
+        whole
     }
 
     #[test]
-    fn containers() {
+    fn what_runtimes_write() {
+        let mut cases = 0;
+        for case in TABLE.split("\n== ").skip(1) {
+            let (name, lines) = case.split_once('\n').unwrap();
+            let (from, lines) = lines.split_once('\n').unwrap();
+            assert!(from.starts_with("from: "), "{name} does not say where it is from");
+            let (cgroups, known) = lines.split_once("-> ").unwrap();
+            let origin = Origin::of(&Cgroups::parse(whole(cgroups).as_bytes()));
+            let found = [
+                ("container", &origin.container_id),
+                ("pod", &origin.pod_uid),
+                ("unit", &origin.unit),
+            ];
+            let found =
+                found.iter().filter_map(|(what, id)| Some(format!("{what}={}", (*id).as_ref()?)));
+            let found = found.collect::<Vec<_>>().join(" ");
+            let found = if found.is_empty() { "nothing".to_owned() } else { found };
+            assert_eq!(found, whole(known.trim()), "{name}: {cgroups}");
+            cases += 1;
+        }
+        assert!(cases > 50, "{cases} cases only");
+    }
+
+    #[test]
+    fn hostile_paths() {
         for path in [
-            "/system.slice/docker-$ID.scope",
-            "/docker/$ID",
-            "/default/$ID",
-            "/machine.slice/libpod-$ID.scope/container",
-            "/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-$ID.scope/container",
-            "/libpod_parent/libpod-$ID",
-            "/system.slice/nerdctl-$ID.scope",
-            "/ecs/cluster/$ID",
+            format!("/{}.service", "x".repeat(4096)),
+            "/.service".to_owned(),
+            "/..".to_owned(),
+            "/:::/::".to_owned(),
+            format!("/{}", "../".repeat(1000)),
         ] {
-            let origin = of(&format!("0::{path}\n"));
-            assert_eq!(origin.container_id.as_deref(), Some(ID), "{path}");
-            assert_eq!((origin.unit, origin.pod_uid), (None, None), "{path}");
+            let origin = Origin::of(&Cgroups::parse(format!("0::{path}\n").as_bytes()));
+            assert_eq!(origin, Origin::default(), "{path}");
         }
-    }
-
-    #[test]
-    fn pods() {
-        for path in [
-            "/kubepods/burstable/pod$UID/$ID",
-            "/kubepods/pod$UID/crio-$ID",
-            "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod$U_ID.slice/cri-containerd-$ID.scope",
-            "/kubepods.slice/kubepods-pod$U_ID.slice/crio-$ID.scope/container",
-            "/kubelet.slice/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod$U_ID.slice/docker-$ID.scope",
-        ] {
-            let origin = of(&format!("0::{path}\n"));
-            assert_eq!(origin.container_id.as_deref(), Some(ID), "{path}");
-            assert_eq!(origin.pod_uid.as_deref(), Some(UID), "{path}");
-        }
-        let fixed = of(&format!("0::/kubepods/pod{}/$ID\n", "a".repeat(32)));
-        assert_eq!(fixed.pod_uid, Some("a".repeat(32)));
-    }
-
-    #[test]
-    fn monitors_and_look_alikes_are_no_containers() {
-        for path in [
-            "/machine.slice/libpod-conmon-$ID.scope",
-            "/kubepods.slice/crio-conmon-$ID.scope",
-            "/docker/0123",
-            "/docker/$ID0",
-        ] {
-            assert_eq!(of(&format!("0::{path}\n")).container_id, None, "{path}");
-        }
-    }
-
-    #[test]
-    fn hybrid_and_nested() {
-        let hybrid = of(
-            "5:memory:/docker/$ID\n1:name=systemd:/docker/$ID\n0::/system.slice/containerd.service\n",
-        );
-        assert_eq!((hybrid.container_id.as_deref(), hybrid.unit), (Some(ID), None));
-        let inner = ID.replace('0', "f");
-        let nested = of(&format!("0::/docker/$ID/kubepods/pod$UID/{inner}\n"));
-        assert_eq!(nested.container_id, Some(inner));
-        let systemd_inside = of("0::/docker/$ID/system.slice/nginx.service\n");
-        assert_eq!(systemd_inside.container_id.as_deref(), Some(ID));
-        assert_eq!(systemd_inside.unit.as_deref(), Some("nginx.service"));
-        assert_eq!(of(""), Origin::default());
     }
 }

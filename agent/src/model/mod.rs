@@ -9,6 +9,7 @@ pub mod exporting;
 pub mod configuration;
 pub mod json;
 pub mod leak;
+pub mod naming;
 pub mod probed;
 pub mod process;
 pub mod runtime;

@@ -13,6 +13,7 @@ use crate::{
         dump::{Dump, Frame, Goroutine, Place},
         exporting::Exporting,
         leak::{Evidence, Leak, Verdict},
+        naming::LookupFailures,
         probed::{Births, Drift, Probed},
         process::{BinaryFacts, Origin, Process, Sched, Switches},
         runtime::{
@@ -204,6 +205,7 @@ pub(crate) fn snapshot(processes: Vec<Process>) -> Snapshot {
             resident_bytes: 12_345_678,
             open_fds: 33,
             started_at: 1_767_225_500.5,
+            lookup_failures: LookupFailures { cri: 1, kubelet: 2, docker: 3, podman: 4 },
         },
     }
 }

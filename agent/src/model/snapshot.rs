@@ -1,7 +1,8 @@
 //! All that is known at one moment: what the later stages serve and show.
 
 use super::{
-    alerting::Alerting, configuration::Configuration, exporting::Exporting, process::Process,
+    alerting::Alerting, configuration::Configuration, exporting::Exporting, naming::LookupFailures,
+    process::Process,
 };
 
 /// Events and table entries that were lost, by where.
@@ -32,6 +33,8 @@ pub struct AgentHealth {
     pub open_fds: u64,
     /// Start, in seconds since the Unix epoch.
     pub started_at: f64,
+    /// Look-ups of names of containers that failed.
+    pub lookup_failures: LookupFailures,
 }
 
 /// All that is known at one moment.

@@ -21,6 +21,7 @@ use super::{
     mailbox::{Request, mailbox},
     nofile,
     observe::now,
+    owners::Owners,
     reload::{Again, Outcome, Reloader},
     settings::AgentSettings,
     supervisor::Supervisor,
@@ -68,6 +69,7 @@ async fn daemon(
     let successors = clients.prepare(settings)?;
     let (mail, mailbox) = mailbox().context("cannot make a mailbox")?;
     let detacher = Detacher::start().context("cannot start a thread")?;
+    let owners = Owners::start(&settings.names, mail.clone())?;
     let ready = Arc::new(AtomicBool::new(false));
     let (over, mut failed) = oneshot::channel();
     let engine = {
@@ -77,7 +79,7 @@ async fn daemon(
             .spawn(move || {
                 let probes = load(&settings);
                 let proc = ProcFs::new("/proc");
-                let engine = Engine::new(settings, proc, probes, detacher, now());
+                let engine = Engine::new(settings, proc, probes, detacher, owners, now());
                 let _unheard = over.send(engine.run(&mailbox, &ready));
             })
             .context("cannot start a thread")?

@@ -17,6 +17,7 @@ use super::{
     detacher::{Detacher, Leaving, detach_all},
     diagnostics::Diagnostics,
     mailbox::{Mailbox, Request},
+    owners::Owners,
     recording::Records,
     scanning::Scanning,
     settings::{AgentSettings, ProbesMode},
@@ -58,6 +59,8 @@ pub(super) struct Engine {
     pub(super) seconds_per_hit: Option<f64>,
     /// Looks at all goroutines.
     pub(super) scanning: Scanning,
+    /// What the containers are called.
+    pub(super) owners: Owners,
     /// The last minutes of the watched processes.
     pub(super) records: Records,
     events: Option<Events>,
@@ -72,6 +75,7 @@ impl Engine {
         proc: ProcFs,
         mut probes: Result<Probes, String>,
         detacher: Detacher,
+        owners: Owners,
         started_at: f64,
     ) -> Self {
         let events = probes.as_mut().ok().and_then(Probes::take_events);
@@ -93,6 +97,7 @@ impl Engine {
             started_at,
             seconds_per_hit: None,
             scanning,
+            owners,
             records: Records::default(),
             events,
             diagnostics,
@@ -137,6 +142,7 @@ impl Engine {
                     Request::Dumpable(pid, reply) => {
                         let _unheard = reply.send(self.dumpable(pid));
                     }
+                    Request::Named(answer) => self.told_names(answer),
                     Request::Pulse(reply) => {
                         let _unheard = reply.send(self.pulse());
                     }
@@ -157,6 +163,7 @@ impl Engine {
             self.go_on_scanning();
             if last_scan.elapsed() >= self.settings.scan_interval || self.has_lost_events() {
                 self.scan();
+                self.review_owners();
                 self.reconcile_all();
                 last_scan = Instant::now();
             }

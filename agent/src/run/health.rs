@@ -2,10 +2,18 @@
 
 use procfs::process::Process;
 
-use crate::model::snapshot::{AgentHealth, Lost};
+use crate::model::{
+    naming::LookupFailures,
+    snapshot::{AgentHealth, Lost},
+};
 
 /// The agent's own use of the host; what cannot be read is zero.
-pub(super) fn health(lost: Lost, seconds_per_hit: Option<f64>, started_at: f64) -> AgentHealth {
+pub(super) fn health(
+    lost: Lost,
+    lookup_failures: LookupFailures,
+    seconds_per_hit: Option<f64>,
+    started_at: f64,
+) -> AgentHealth {
     let myself = Process::myself().ok();
     let stat = myself.as_ref().and_then(|process| process.stat().ok());
     #[expect(clippy::cast_precision_loss, reason = "2^53 ticks are a long time")]
@@ -22,5 +30,6 @@ pub(super) fn health(lost: Lost, seconds_per_hit: Option<f64>, started_at: f64) 
             .and_then(|count| u64::try_from(count).ok())
             .unwrap_or(0),
         started_at,
+        lookup_failures,
     }
 }

@@ -67,7 +67,8 @@ impl Engine {
         match self.examine(id) {
             // It ended meanwhile, and its event may have come too early.
             Ok(watched) if self.is_over(id) => self.dismiss(watched),
-            Ok(watched) => {
+            Ok(mut watched) => {
+                self.owners.name(&mut watched.origin, pid);
                 tracing::info!(
                     pid = pid.0,
                     exe = watched.exe,

@@ -12,6 +12,7 @@ use super::{handing_out::Dumpable, settings::AgentSettings};
 use crate::{
     discover::identity::Pid,
     model::{series::Series, snapshot::Snapshot},
+    names::Answer,
 };
 
 /// What the engine is asked for.
@@ -22,6 +23,8 @@ pub(super) enum Request {
     Series(Pid, oneshot::Sender<Option<Arc<Series>>>),
     /// What a dump of a process takes.
     Dumpable(Pid, oneshot::Sender<Option<Dumpable>>),
+    /// What a container is called.
+    Named(Answer),
     /// Whether it lives, and what it watches.
     Pulse(oneshot::Sender<Pulse>),
     /// To take other settings, or to say why not.

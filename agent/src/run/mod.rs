@@ -28,6 +28,7 @@ mod nofile;
 mod notify_socket;
 mod observe;
 pub(crate) mod opening;
+mod owners;
 pub(crate) mod reading;
 mod reconfigure;
 mod recording;

@@ -52,7 +52,12 @@ impl Engine {
             alerting: None,
             exporting: None,
             configuration: None,
-            agent: health(self.lost(), self.seconds_per_hit, self.started_at),
+            agent: health(
+                self.lost(),
+                self.owners.failures(),
+                self.seconds_per_hit,
+                self.started_at,
+            ),
         }
     }
 

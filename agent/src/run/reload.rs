@@ -104,19 +104,19 @@ impl Reloader {
 }
 
 /// What cannot change while the agent runs stays as it is; the keys of what would have changed.
-fn keep_fixed(
-    new: AgentSettings,
-    old: &AgentSettings,
-) -> (AgentSettings, Vec<&'static str>) {
+fn keep_fixed(new: AgentSettings, old: &AgentSettings) -> (AgentSettings, Vec<&'static str>) {
     let changes = [
         ("listen", new.listen != old.listen),
         ("max_processes", new.limits.processes != old.limits.processes),
         ("max_sites", new.limits.sites != old.limits.sites),
+        ("cri_socket", new.names.cri != old.names.cri),
+        ("host_root", new.names.host_root != old.names.host_root),
     ];
     let keys = changes.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect();
     let settings = AgentSettings {
         listen: old.listen.clone(),
         limits: old.limits,
+        names: old.names.clone(),
         kernel_diagnostics: old.kernel_diagnostics,
         ..new
     };

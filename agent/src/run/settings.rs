@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::{
-    discover::selection::Selection, notify::settings::NotifySettings, otlp::settings::OtlpSettings,
-    probe::Limits,
+    discover::selection::Selection, names::settings::NamesSettings,
+    notify::settings::NotifySettings, otlp::settings::OtlpSettings, probe::Limits,
 };
 
 /// Whether uprobes are attached.
@@ -40,6 +40,8 @@ pub struct AgentSettings {
     pub probe_budget: f64,
     /// Whether stacks of goroutines are given out over HTTP.
     pub http_dumps: bool,
+    /// Where names of containers are looked up.
+    pub names: NamesSettings,
     /// What is told of whom; `None` where nobody is.
     pub notify: Option<NotifySettings>,
     /// What is pushed where; `None` where nothing is.

@@ -123,8 +123,11 @@ fn status(pulse: Pulse, refused: bool) -> String {
     };
     let processes = some(processes, "process", "processes");
     let goroutines = some(goroutines, "goroutine", "goroutines");
-    let refused =
-        if refused { "; the last configuration was refused, the one before is in force" } else { "" };
+    let refused = if refused {
+        "; the last configuration was refused, the one before is in force"
+    } else {
+        ""
+    };
     format!("{processes}, {goroutines}{refused}")
 }
 

@@ -18,6 +18,7 @@ use super::{
     mailbox::{Mail, Request, mailbox},
     nofile,
     observe::now,
+    owners::Owners,
     settings::AgentSettings,
 };
 use crate::{discover::proc_fs::ProcFs, model::snapshot::Snapshot, probe::Probes};
@@ -55,6 +56,7 @@ impl Watching {
         // Before there are leases: their signal would kill who does not handle it.
         signals(mail.clone(), ending)?;
         let detacher = Detacher::start().context("cannot start a thread")?;
+        let owners = Owners::start(&settings.names, mail.clone())?;
         let asker = Asker { mail, limits: Arc::default() };
         let (settings, of_engine) = (settings.clone(), asker.clone());
         let engine = thread::Builder::new()
@@ -64,7 +66,7 @@ impl Watching {
                 // Nobody else sets it.
                 let _set = of_engine.limits.set(limits(&probes));
                 let proc = ProcFs::new("/proc");
-                let engine = Engine::new(settings, proc, probes, detacher, now());
+                let engine = Engine::new(settings, proc, probes, detacher, owners, now());
                 // It answers when it has been through all processes once.
                 engine.run(&mailbox, &AtomicBool::default())
             })

@@ -129,7 +129,8 @@ impl Listener {
     ///
     /// [`ListenError::HandedOver`].
     pub fn handed_over(socket: OwnedFd, what: &str) -> Result<Self, ListenError> {
-        let wrong = |why: &str| ListenError::HandedOver { what: what.to_owned(), why: why.to_owned() };
+        let wrong =
+            |why: &str| ListenError::HandedOver { what: what.to_owned(), why: why.to_owned() };
         let refused = |error: io::Error| wrong(&error.to_string());
         let kind = match sockopt::socket_type(&socket) {
             Err(Errno::NOTSOCK) => return Err(wrong("it is no socket")),

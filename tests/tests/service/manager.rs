@@ -50,7 +50,8 @@ fn it_is_ready_when_it_knows_the_host_and_says_how_it_does_and_when_it_ends() ->
     agent.guard().signal(Signal::HUP)?;
     let heard = manager.until("READY=1", SOON)?;
     let reloading = heard.iter().find(|message| message.starts_with("RELOADING=1\n"));
-    let micros = reloading.and_then(|message| message.lines().nth(1)?.strip_prefix("MONOTONIC_USEC="));
+    let micros =
+        reloading.and_then(|message| message.lines().nth(1)?.strip_prefix("MONOTONIC_USEC="));
     let micros: u64 = micros.with_context(|| format!("{heard:?}"))?.parse()?;
     let uptime = std::fs::read_to_string("/proc/uptime")?;
     let seconds: f64 = uptime.split(' ').next().context("no uptime")?.parse()?;
@@ -86,7 +87,10 @@ fn the_watchdog_is_fed_as_long_as_the_engine_answers() -> Result<()> {
         ensure!(!heard.contains("WATCHDOG=1"), "fed while the engine stands still");
     }
     // The process as such is well: a watchdog that only asks it would be content.
-    ensure!(http::get(agent.address(), "/healthz", &[])?.status == 200, "HTTP stands still as well");
+    ensure!(
+        http::get(agent.address(), "/healthz", &[])?.status == 200,
+        "HTTP stands still as well"
+    );
     let log = agent.log().join("\n");
     ensure!(log.contains("the engine does not answer"), "{log}");
     drop(halted);

@@ -56,8 +56,10 @@ fn another_selection_takes_effect_and_a_wrong_one_changes_nothing() -> Result<()
              ca_file: /nonexistent/ca\n",
             "/nonexistent/ca".to_owned(),
         ),
-        ("exe: /x\notlp_endpoint: http://127.0.0.1:9\notlp_headers_file: /nonexistent/h\n",
-            "/nonexistent/h".to_owned()),
+        (
+            "exe: /x\notlp_endpoint: http://127.0.0.1:9\notlp_headers_file: /nonexistent/h\n",
+            "/nonexistent/h".to_owned(),
+        ),
     ] {
         stage.configure(text)?;
         let log = reload(&mut agent, REFUSED)?.join("\n");
@@ -101,7 +103,8 @@ fn thresholds_dumps_and_the_log_change_and_addresses_do_not() -> Result<()> {
     let firing = |agent: &Agent| agent.scrape()?.value("goroscope_alerts_firing", &[]);
     ensure!(firing(&agent)? == 0.0);
     let dump = format!("/api/v1/processes/{}/dump", target.pid());
-    let status = |agent: &Agent| Ok::<_, anyhow::Error>(http::get(agent.address(), &dump, &[])?.status);
+    let status =
+        |agent: &Agent| Ok::<_, anyhow::Error>(http::get(agent.address(), &dump, &[])?.status);
     ensure!(status(&agent)? == 403, "dumps are given out: {}", status(&agent)?);
 
     let more = "listen: 127.0.0.1:1\nmax_sites: 100\nmax_processes: 10\nlog_format: text\n\
@@ -169,7 +172,9 @@ fn probes_come_and_go() -> Result<()> {
     let mut agent = stage.agent(&[])?;
     ensure!(agent.wait_read(pids[0])?.watch.probes == "off");
     // Probes on processes, on their file, and on a process again: no hit is missed or counted twice.
-    for (selections, index) in [(vec![Some(pids[0]), None], 0), (vec![], 1), (vec![Some(pids[2])], 2)] {
+    for (selections, index) in
+        [(vec![Some(pids[0]), None], 0), (vec![], 1), (vec![Some(pids[2])], 2)]
+    {
         for selection in selections {
             with("always", selection)?;
             reload(&mut agent, TAKEN)?;

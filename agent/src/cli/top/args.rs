@@ -3,7 +3,9 @@
 use clap::{Args, builder::BoolishValueParser};
 
 use crate::cli::{
-    args::{OutputArgs, SelectionArgs},
+    args::OutputArgs,
+    names::NamesArgs,
+    selection::SelectionArgs,
     value::{Interval, Probes},
 };
 
@@ -21,6 +23,8 @@ pub(in crate::cli) const TOP_HELP: &str = "Keys: arrows and Enter to go in, Esc 
 pub(in crate::cli) struct TopArgs {
     #[command(flatten)]
     pub(in crate::cli) selection: SelectionArgs,
+    #[command(flatten)]
+    pub(in crate::cli) names: NamesArgs,
     #[command(flatten)]
     pub(in crate::cli) view: ViewArgs,
     #[command(flatten)]

@@ -4,7 +4,7 @@ use super::{
     family::{Family, Kind, Sample, Unit, Value},
     scrape::Scrape,
 };
-use crate::model::configuration::Configuration;
+use crate::model::{configuration::Configuration, naming::LookupFailures};
 
 pub(super) const FAMILIES: &[Family] = &[
     Family {
@@ -33,6 +33,13 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: Some(Unit::Seconds),
         kind: Kind::Gauge,
         samples: |scrape| configured(scrape, |now| Value::Real(now.taken_at)),
+    },
+    Family {
+        name: "goroscope_origin_lookup_failures",
+        help: "Look-ups of names of containers that failed, by where they were looked up",
+        unit: None,
+        kind: Kind::Counter,
+        samples: lookup_failures,
     },
     Family {
         name: "process_cpu",
@@ -67,4 +74,11 @@ pub(super) const FAMILIES: &[Family] = &[
 fn configured(scrape: &Scrape<'_>, value: impl Fn(&Configuration) -> Value) -> Vec<Sample> {
     let configuration = scrape.snapshot.configuration.iter();
     configuration.map(|now| Sample { labels: Vec::new(), value: value(now) }).collect()
+}
+
+fn lookup_failures(scrape: &Scrape<'_>) -> Vec<Sample> {
+    let LookupFailures { cri, kubelet, docker, podman } = scrape.snapshot.agent.lookup_failures;
+    [("cri", cri), ("kubelet", kubelet), ("docker", docker), ("podman", podman)]
+        .map(|(source, count)| Sample::count(vec![("source", source.into())], count))
+        .into()
 }
