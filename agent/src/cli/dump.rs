@@ -31,6 +31,11 @@ pub(super) fn run(args: &DumpArgs) -> anyhow::Result<ExitCode> {
     }
     let file = args.output.as_deref().map(Output::create).transpose()?;
     let mut dump = take(Pid(args.pid.0), &only)?;
+    if let Some(why) = &dump.unsampled {
+        // Where there is no stderr there is nobody to tell.
+        let _ =
+            writeln!(io::stderr().lock(), "goroutines that run are shown without a stack: {why}");
+    }
     let system = dump.goroutines.iter().filter(|goroutine| goroutine.system).count();
     if !args.system && !args.format.marks_system() {
         dump.goroutines.retain(|goroutine| !goroutine.system);

@@ -28,6 +28,7 @@ pub(crate) mod reading;
 mod recording;
 mod scanning;
 mod spending;
+mod thread_sampler;
 mod watched;
 pub(crate) mod watching;
 
