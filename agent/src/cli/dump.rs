@@ -3,12 +3,13 @@
 mod args;
 mod only;
 mod output;
+mod progress;
 mod summary;
 
 use std::{
     io::{self, BufWriter, IsTerminal as _, Write as _},
     process::ExitCode,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 
 pub(super) use self::{args::DumpArgs, output::Output};
@@ -56,7 +57,14 @@ pub(super) fn run(args: &DumpArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn take(pid: Pid, only: &Only) -> Result<Dump, Failure> {
-    open(pid)?.dump(&|goroutine| only.admits(goroutine)).map_err(|error| failed(&error))
+    let mut dumper = open(pid)?;
+    let dump = progress::with_progress(|seen| {
+        dumper.dump(&|goroutine| {
+            seen.fetch_add(1, Ordering::Relaxed);
+            only.admits(goroutine)
+        })
+    });
+    dump.map_err(|error| failed(&error))
 }
 
 /// Finds out how to take dumps of a process.
