@@ -308,7 +308,10 @@ fn bad_files_are_named_with_what_is_wrong() {
     let good = file("good", "goroutine 1 [running]:\nmain.main()\n\t/m.go:7 +0x1\n");
     let same = goroscope(&[&"diff", &good, &good]);
     assert!(same.status.success());
-    assert!(String::from_utf8_lossy(&same.stdout).starts_with("no difference: 1 goroutines"));
+    assert!(
+        String::from_utf8_lossy(&same.stdout)
+            .starts_with("no difference: 1 goroutine with 1 different stack in")
+    );
     let missing = folder.path().join("missing");
     let cases = [
         (file("cut", "goroutine 1 [running]:\nmain.f()\nmain.g()\n\t/m.go:1\n"), "line 2: "),

@@ -27,6 +27,7 @@ pub mod go_dump;
 pub mod kernels;
 pub mod many_sites;
 pub mod stacked;
+pub mod seccomp;
 pub mod server;
 pub mod fake;
 pub mod authority;

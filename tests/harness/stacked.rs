@@ -86,6 +86,8 @@ impl Stacked {
 /// `goroscope dump --format json`.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Dump {
+    /// Why goroutines that run have no stack, where threads could not be sampled.
+    pub unsampled: Option<String>,
     /// All goroutines.
     pub goroutines: Vec<Goroutine>,
 }
@@ -111,8 +113,15 @@ pub struct Goroutine {
     pub truncated: bool,
     /// Id of the thread it is on.
     pub thread: Option<u32>,
+    /// Its stack is from a sample of its thread.
+    #[serde(default)]
+    pub sampled: bool,
+    /// Why it has no stack, where it runs.
+    pub no_stack: Option<String>,
     /// The `go` statement.
     pub created_by: Option<Place>,
+    /// The function it was started with.
+    pub start: Option<Place>,
     /// The calls, the innermost first.
     pub stack: Vec<Place>,
 }

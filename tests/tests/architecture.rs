@@ -54,7 +54,7 @@ const TOUCHED_BY: [(&str, &[&str]); 2] = [
 ];
 
 /// Files with `unsafe`, each with the reason; the kernel programs are nothing else.
-const UNSAFE: [(&str, &str); 12] = [
+const UNSAFE: [(&str, &str); 13] = [
     ("agent/build.rs", "sets its own environment before it starts a thread"),
     ("agent/src/discover/shared_memory.rs", "fcntl and ioctl without a safe wrapper"),
     ("agent/src/doctor/trial.rs", "bpf(2) and perf_event_open(2) without safe wrappers"),
@@ -66,6 +66,7 @@ const UNSAFE: [(&str, &str); 12] = [
     ("agent/src/run/handed_over.rs", "takes sockets and variables that the starter left for it"),
     ("tests/harness/bpf.rs", "bpf(2) without a safe wrapper"),
     ("tests/harness/halted.rs", "ptrace(2) and waitpid(2) without safe wrappers"),
+    ("tests/harness/seccomp.rs", "prctl(2) between fork and exec without a safe wrapper"),
     ("xtask/src/interrupt.rs", "signal(2) without a safe wrapper"),
 ];
 

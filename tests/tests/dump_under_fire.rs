@@ -142,6 +142,7 @@ fn fire(version: &'static str, dumps: usize) -> Result<()> {
     let mut seen: BTreeMap<String, u64> = BTreeMap::new();
     let mut torn = 0_u64;
     let mut stacks = 0_u64;
+    let mut sampled = 0_u64;
     for number in 0..dumps {
         let dump = stacked::dump(program.pid())?;
         let user = dump.goroutines.iter().filter(|goroutine| !goroutine.system);
@@ -150,17 +151,24 @@ fn fire(version: &'static str, dumps: usize) -> Result<()> {
             count += 1;
             *seen.entry(goroutine.state.clone()).or_default() += 1;
             torn += u64::from(goroutine.torn);
-            stacks += u64::from(!goroutine.stack.is_empty());
+            if goroutine.state == "running" {
+                sampled += u64::from(!goroutine.stack.is_empty());
+            } else {
+                stacks += u64::from(!goroutine.stack.is_empty());
+            }
             if let Some(why) = impossible(goroutine, &mut sources)? {
                 anyhow::bail!("go{version}, dump {number}: {why}\n{}", told(goroutine));
             }
         }
         ensure!(count > 40, "dump {number} has {count} goroutines");
     }
-    println!("go{version}: {dumps} dumps, {stacks} stacks, {torn} torn, {seen:?}");
+    println!(
+        "go{version}: {dumps} dumps, {stacks} stacks, {sampled} sampled, {torn} torn, {seen:?}"
+    );
     // A dump that leaves out what it cannot be sure of must not leave out everything.
     let standing: u64 = seen.iter().filter(|(state, _)| *state != "running").map(|(_, n)| n).sum();
     ensure!(stacks * 10 > standing * 9, "{stacks} stacks of {standing} goroutines, {torn} torn");
+    ensure!(sampled > 0, "no goroutine that runs has a stack");
     Ok(())
 }
 

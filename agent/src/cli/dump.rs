@@ -3,12 +3,13 @@
 mod args;
 mod only;
 mod output;
+mod progress;
 mod summary;
 
 use std::{
     io::{self, BufWriter, IsTerminal as _, Write as _},
     process::ExitCode,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 
 pub(super) use self::{
@@ -40,6 +41,11 @@ pub(super) fn run(args: &DumpArgs) -> anyhow::Result<ExitCode> {
     }
     let file = args.output.as_deref().map(Output::create).transpose()?;
     let mut dump = take(Pid(args.pid.0), &only)?;
+    if let Some(why) = &dump.unsampled {
+        // Where there is no stderr there is nobody to tell.
+        let _ =
+            writeln!(io::stderr().lock(), "goroutines that run are shown without a stack: {why}");
+    }
     let system = dump.goroutines.iter().filter(|goroutine| goroutine.system).count();
     if !args.system.unwrap_or(false) && !format.marks_system() {
         dump.goroutines.retain(|goroutine| !goroutine.system);
@@ -60,7 +66,14 @@ pub(super) fn run(args: &DumpArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn take(pid: Pid, only: &Only) -> Result<Dump, Failure> {
-    open(pid)?.dump(&|goroutine| only.admits(goroutine)).map_err(|error| failed(&error))
+    let mut dumper = open(pid)?;
+    let dump = progress::with_progress(|seen| {
+        dumper.dump(&|goroutine| {
+            seen.fetch_add(1, Ordering::Relaxed);
+            only.admits(goroutine)
+        })
+    });
+    dump.map_err(|error| failed(&error))
 }
 
 /// Finds out how to take dumps of a process.

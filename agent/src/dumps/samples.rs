@@ -29,6 +29,7 @@ pub(super) fn small() -> Dump {
     Dump {
         pid: 42,
         go_version: "go1.26.6".into(),
+        unsampled: None,
         taken_at: Some(1_767_225_600.25),
         goroutines: vec![
             Goroutine { torn: true, ..goroutine(1, "running") },
@@ -77,6 +78,7 @@ pub(super) fn hostile() -> Dump {
         pid: 7,
         go_version: "go1\x1b[2J<b>".into(),
         taken_at: None,
+        unsampled: None,
         goroutines: vec![Goroutine {
             goid: 1,
             state: "wai\nting".into(),

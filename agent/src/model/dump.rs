@@ -66,11 +66,15 @@ pub struct Goroutine {
     pub truncated: bool,
     /// Id of the thread that runs it, or that it is in a system call on.
     pub thread: Option<u32>,
+    /// It runs, and its stack is from a sample of its thread.
+    pub sampled: bool,
+    /// Why it has no stack, where it runs.
+    pub no_stack: Option<Arc<str>>,
     /// The `go` statement that created it; `None` for the first goroutine.
     pub created_by: Option<Place>,
     /// The function it was started with.
     pub start: Option<Place>,
-    /// Its stack; empty where it runs and no sample was taken.
+    /// Its stack; empty where it runs and no sample could be taken.
     pub stack: Stack,
     /// How many such goroutines the source tells of: 1, but for profiles.
     pub count: u64,
@@ -85,6 +89,8 @@ pub struct Dump {
     pub go_version: String,
     /// When it was taken, in seconds since the Unix epoch; `None` where the source does not tell.
     pub taken_at: Option<f64>,
+    /// Why threads could not be sampled, so that goroutines that run have no stack.
+    pub unsampled: Option<Arc<str>>,
     /// The goroutines, in the order of their numbers.
     pub goroutines: Vec<Goroutine>,
 }

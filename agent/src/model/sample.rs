@@ -240,6 +240,7 @@ pub(crate) fn dump(pid: u32) -> Dump {
     let later = Goroutine { goid: 2, wait_seconds: Some(90.0), ..waiting.clone() };
     let unknown = Goroutine { goid: 3, wait_seconds: None, ..waiting.clone() };
     Dump {
+        unsampled: None,
         pid,
         go_version: "go1.26.6".to_owned(),
         taken_at: Some(1_767_225_700.0),

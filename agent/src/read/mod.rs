@@ -24,12 +24,14 @@ pub mod process_memory;
 pub mod release;
 mod runtime_facts;
 mod runtime_reader;
+mod sampling;
 mod saved;
 mod size_class;
 mod stack;
 mod stack_scan;
 mod stack_words;
 mod system_goroutine;
+mod thread_sample;
 mod time_histogram;
 mod traceback;
 mod validate;
@@ -48,8 +50,10 @@ pub use self::{
     memory::MemoryError,
     runtime_facts::{Origin, RuntimeFacts},
     runtime_reader::{FunctionNames, PartialScan, RuntimeReader},
+    sampling::Unsampled,
     stack::{Code, End, MAX_FRAMES, Spot, Step},
     stack_scan::{ATTEMPTS, Seen},
+    thread_sample::{Sample, SampleError, Sampled, Sampler},
     time_histogram::TimeHistogram,
     traceback::Traceback,
     wait_reason::WaitReasons,

@@ -16,6 +16,7 @@ use super::{
     stack::{Code, Step, Walker},
     stack_scan::{Seen, StackBuffer, StackScan},
     system_goroutine::Start,
+    thread_sample::Sampler,
     time_histogram::TimeHistogram,
     validate,
     wait_reason::WaitReasons,
@@ -250,13 +251,15 @@ impl<M: Memory> RuntimeReader<M> {
         self.wait_reasons.as_ref().ok()?.number(name)
     }
 
-    /// Shows `visit` every goroutine with the calls on its stack, the innermost first.
+    /// Shows `visit` every goroutine with the calls on its stack, the innermost first. Those that
+    /// run have one where there is a `sampler`.
     ///
     /// # Errors
     /// As [`RuntimeReader::scan`].
     pub fn stacks(
         &mut self,
         code: &mut dyn Code,
+        mut sampler: Option<&mut dyn Sampler>,
         visit: &mut dyn FnMut(&Seen, &[Step]),
     ) -> Result<ScanReport, ReadError> {
         let finalizer_wait = self.reason_number("finalizer wait");
@@ -265,6 +268,7 @@ impl<M: Memory> RuntimeReader<M> {
         let mut buffer = StackBuffer::default();
         let mut scanned = ScanBuffer::default();
         let mut records = Vec::new();
+        let mut running = Vec::new();
         let mut scan = self.begin_scan()?;
         loop {
             records.clear();
@@ -287,11 +291,17 @@ impl<M: Memory> RuntimeReader<M> {
                 walker: &mut walker,
                 code: &mut *code,
                 visit: &mut *visit,
+                samples: sampler.is_some(),
+                running: std::mem::take(&mut running),
             };
             stacks.take(&records, &mut buffer)?;
             if let Some(report) = done {
+                if let Some(sampler) = sampler.as_deref_mut() {
+                    stacks.sample(sampler, &mut buffer)?;
+                }
                 return Ok(report);
             }
+            running = stacks.running;
         }
     }
 

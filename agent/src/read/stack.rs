@@ -54,6 +54,18 @@ impl Spot {
             calls: activation.calls.and_then(|at| at.in_process(bias)),
         })
     }
+
+    /// That it does move to another stack.
+    #[cfg(test)]
+    pub(super) fn moves_stack(&mut self) {
+        self.moves_stack = true;
+    }
+
+    /// Whether a walk can begin where the function was interrupted: not in one that is moving from
+    /// one stack to another just then.
+    pub(super) fn can_begin(&self) -> bool {
+        self.has_frame_sizes && !self.moves_stack
+    }
 }
 
 /// The code of a process.

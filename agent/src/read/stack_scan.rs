@@ -17,6 +17,7 @@ use super::{
     goroutine::{Decoded, Decoder, Goroutine, State},
     layout::records::{G, M as Thread},
     memory::{Bytes, Memory, MemoryError, Span, read_u64},
+    sampling::{Running, Unsampled},
     saved::{Details, Saved},
     stack::{Code, End, Step, Walker},
     stack_words::{Copied, Streamed},
@@ -42,6 +43,10 @@ pub struct Seen {
     pub goroutine: Goroutine,
     /// How the walk over its stack ended; `None` where there was none: it runs, or it is torn.
     pub end: Option<End>,
+    /// Its stack is from a sample of the thread that runs it.
+    pub sampled: bool,
+    /// Why it has no stack, where it runs.
+    pub unsampled: Option<Unsampled>,
     /// It ran while it was looked at, each time.
     pub torn: bool,
     /// It is locked to a thread.
@@ -56,12 +61,12 @@ pub struct Seen {
 /// Memory that is used again.
 #[derive(Debug, Default)]
 pub(super) struct StackBuffer {
-    records: Vec<u8>,
+    pub(super) records: Vec<u8>,
     after: Vec<u8>,
-    spans: Vec<Span>,
+    pub(super) spans: Vec<Span>,
     stacks: Vec<u8>,
     piece: Vec<u8>,
-    steps: Vec<Step>,
+    pub(super) steps: Vec<Step>,
     before: Vec<Step>,
     alone: Vec<ProcessAddress>,
     batch: Vec<Copying>,
@@ -91,10 +96,14 @@ pub(super) struct StackScan<'a, 'd, M> {
     pub(super) walker: &'a mut Walker,
     pub(super) code: &'a mut dyn Code,
     pub(super) visit: &'a mut dyn FnMut(&Seen, &[Step]),
+    /// Goroutines that run are kept for [`StackScan::sample`].
+    pub(super) samples: bool,
+    /// Those that were.
+    pub(super) running: Vec<Running>,
 }
 
 impl<M: Memory> StackScan<'_, '_, M> {
-    fn layout(&self) -> &G {
+    pub(super) fn layout(&self) -> &G {
         self.decoder.layout
     }
 
@@ -120,7 +129,7 @@ impl<M: Memory> StackScan<'_, '_, M> {
     }
 
     /// Reads records; false where some cannot be.
-    fn read_records(
+    pub(super) fn read_records(
         &self,
         batch: &[ProcessAddress],
         spans: &mut Vec<Span>,
@@ -232,7 +241,11 @@ impl<M: Memory> StackScan<'_, '_, M> {
     }
 
     /// Looks at one goroutine until it shows the same twice.
-    fn alone(&mut self, record: ProcessAddress, buffer: &mut StackBuffer) -> Result<(), ReadError> {
+    pub(super) fn alone(
+        &mut self,
+        record: ProcessAddress,
+        buffer: &mut StackBuffer,
+    ) -> Result<(), ReadError> {
         let mut before: Option<(Saved, End)> = None;
         let mut last = None;
         for attempt in 0..ATTEMPTS {
@@ -294,8 +307,34 @@ impl<M: Memory> StackScan<'_, '_, M> {
         threads: &mut HashMap<ProcessAddress, u32>,
     ) -> Result<(), ReadError> {
         let thread = self.thread_of(goroutine, details, threads)?;
-        self.show(goroutine, details, thread, None, &[]);
+        let why = Unsampled::NotAsked;
+        let running = Running { goroutine: *goroutine, details, thread, why };
+        // Those of the runtime itself are on the stacks of their threads most of the time.
+        if self.samples && !goroutine.system {
+            self.running.push(running);
+        } else {
+            self.show_unsampled(&running);
+        }
         Ok(())
+    }
+
+    /// Shows one that runs without a stack.
+    pub(super) fn show_unsampled(&mut self, running: &Running) {
+        let Running { goroutine, details, thread, why } = running;
+        let seen = Self::seen(goroutine, *details, *thread, None);
+        (self.visit)(&Seen { unsampled: Some(*why), ..seen }, &[]);
+    }
+
+    /// Shows one that runs with its stack.
+    pub(super) fn show_sampled(
+        &mut self,
+        running: &Running,
+        thread: u32,
+        end: End,
+        steps: &[Step],
+    ) {
+        let seen = Self::seen(&running.goroutine, running.details, Some(thread), Some(end));
+        (self.visit)(&Seen { sampled: true, ..seen }, steps);
     }
 
     /// Id of the thread that a goroutine is on.
@@ -332,16 +371,26 @@ impl<M: Memory> StackScan<'_, '_, M> {
         end: Option<End>,
         steps: &[Step],
     ) {
+        (self.visit)(&Self::seen(goroutine, details, thread, end), steps);
+    }
+
+    fn seen(
+        goroutine: &Goroutine,
+        details: Details,
+        thread: Option<u32>,
+        end: Option<End>,
+    ) -> Seen {
         let waits = matches!(goroutine.state, State::Waiting | State::Syscall | State::Leaked);
-        let seen = Seen {
+        Seen {
             goroutine: *goroutine,
             end,
+            sampled: false,
+            unsampled: None,
             torn: end.is_none() && goroutine.state != State::Running,
             locked: details.locked,
             thread,
             since: if waits { details.since } else { 0 },
-        };
-        (self.visit)(&seen, steps);
+        }
     }
 }
 
@@ -367,4 +416,4 @@ fn is_read(read: Result<(), MemoryError>) -> Result<bool, ReadError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::read) mod tests;

@@ -4,6 +4,7 @@
 //! engine's, and however long it takes nobody waits for it.
 
 use std::{
+    collections::HashMap,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -14,6 +15,7 @@ use rustix::time::{ClockId, clock_gettime};
 use super::{
     call_names::{CallNames, Spots},
     observe, opening,
+    thread_sampler::ThreadSampler,
 };
 use crate::{
     discover::{error::DiscoverError, identity::ProcessId, proc_fs::ProcFs},
@@ -24,8 +26,8 @@ use crate::{
     },
     model::dump::{Dump, Goroutine, Stack},
     read::{
-        End, MemoryError, ReadError, RuntimeFacts, RuntimeReader, Seen, State, Step, WaitReasons,
-        process_memory::ProcessMemory,
+        End, MemoryError, ReadError, RuntimeFacts, RuntimeReader, Seen, State, Step, Unsampled,
+        WaitReasons, process_memory::ProcessMemory,
     },
 };
 
@@ -128,28 +130,32 @@ impl Dumper {
             names: &mut self.names,
             now: monotonic(),
             empty: Stack::from([]),
+            why: HashMap::new(),
         };
+        let mut sampler = ThreadSampler::new(self.proc.clone(), id.pid);
         let mut goroutines = Vec::new();
         let mut too_many = false;
         let mut tries = 1..=TRIES;
         let read = loop {
             let last = tries.next().is_none_or(|number| number == TRIES);
             goroutines.clear();
-            let read = self.reader.stacks(&mut self.spots, &mut |seen, steps| {
-                if goroutines.len() >= MAX_GOROUTINES {
-                    too_many = true;
-                    return;
-                }
-                let goroutine = taking.goroutine(seen, steps);
-                if admits(&goroutine) {
-                    goroutines.push(goroutine);
-                }
-            });
+            let read =
+                self.reader.stacks(&mut self.spots, Some(&mut sampler), &mut |seen, steps| {
+                    if goroutines.len() >= MAX_GOROUTINES {
+                        too_many = true;
+                        return;
+                    }
+                    let goroutine = taking.goroutine(seen, steps);
+                    if admits(&goroutine) {
+                        goroutines.push(goroutine);
+                    }
+                });
             match read {
                 Err(error) if may_pass(&error) && !last => {}
                 read => break read,
             }
         };
+        let unsampled = taking.refused();
         self.names.forget_stacks();
         // Asked behind the reading: what was read is of this process if it still is what it was.
         if self.has_ended() || matches!(read, Err(ReadError::Memory(MemoryError::Gone))) {
@@ -168,6 +174,7 @@ impl Dumper {
             pid: id.pid.0,
             go_version: self.go_version.clone(),
             taken_at: Some(taken_at),
+            unsampled,
             goroutines,
         })
     }
@@ -226,11 +233,24 @@ struct Taking<'a> {
     names: &'a mut CallNames,
     now: u64,
     empty: Stack,
+    /// The reasons why goroutines that run have no stack, in words, each once.
+    why: HashMap<Unsampled, Arc<str>>,
 }
 
 impl Taking<'_> {
+    /// What the kernel said against sampling threads.
+    fn refused(&self) -> Option<Arc<str>> {
+        let refusal = |(why, text): (&Unsampled, &Arc<str>)| {
+            matches!(why, Unsampled::Refused(_)).then(|| Arc::clone(text))
+        };
+        self.why.iter().find_map(refusal)
+    }
+
     fn goroutine(&mut self, seen: &Seen, steps: &[Step]) -> Goroutine {
-        let Seen { goroutine, end, torn, locked, thread, since } = *seen;
+        let Seen { goroutine, end, sampled, unsampled, torn, locked, thread, since } = *seen;
+        let why = unsampled.filter(|_| !goroutine.system);
+        let no_stack = why
+            .map(|why| Arc::clone(self.why.entry(why).or_insert_with(|| why.to_string().into())));
         let stack = self.names.stack(steps);
         let fits = stack.is_some();
         let known = |at: ProcessAddress| (at.0 != 0).then_some(at);
@@ -248,6 +268,8 @@ impl Taking<'_> {
             locked_to_thread: locked,
             truncated: !fits || matches!(end, Some(End::TooDeep | End::Lost)),
             thread,
+            sampled,
+            no_stack,
             created_by: creator.and_then(|at| self.names.created_by(at, !goroutine.system)),
             start: known(goroutine.start).and_then(|at| self.names.start(at)),
             stack: stack.unwrap_or_else(|| Arc::clone(&self.empty)),

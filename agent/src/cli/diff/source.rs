@@ -14,6 +14,7 @@ use crate::{
     discover::identity::Pid,
     dumps::{self, ParseError},
     model::dump::Dump,
+    show::plural::plural,
 };
 
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(10);
@@ -77,9 +78,9 @@ impl<'a> Source<'a> {
 fn announce(before: &Dump, interval: Duration) {
     let mut stderr = io::stderr().lock();
     if interval > LONG && stderr.is_terminal() {
-        let count = before.goroutines.len();
+        let count = plural(before.goroutines.len() as u64, "goroutine");
         // Where there is no stderr there is nobody to tell.
-        let _ = writeln!(stderr, "{count} goroutines; the second dump follows in {interval:?}");
+        let _ = writeln!(stderr, "{count}; the second dump follows in {interval:?}");
     }
 }
 

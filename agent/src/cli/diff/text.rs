@@ -8,6 +8,7 @@ use crate::{
     model::dump::{Dump, Place},
     show::{
         escape::{NAME_LIMIT, PATH_LIMIT, escape},
+        plural::{plural, were},
         table::{Align, Table},
     },
 };
@@ -72,23 +73,26 @@ pub(super) fn summary(sides: &Sides, diff: &Diff) -> String {
         let Diff { after: count, distinct_stacks, .. } = diff;
         let _ = writeln!(
             text,
-            "no difference: {count} goroutines with {distinct_stacks} different stacks in both \
-             {before} and {after}"
+            "no difference: {} with {} in both {before} and {after}",
+            plural(*count, "goroutine"),
+            plural(*distinct_stacks as u64, "different stack"),
         );
         return text;
     }
     let delta = diff.after.cast_signed().saturating_sub(diff.before.cast_signed());
     let _ = writeln!(
         text,
-        "{} goroutines in {before}, {} in {after}: {}",
-        diff.before,
+        "{} in {before}, {} in {after}: {}",
+        plural(diff.before, "goroutine"),
         diff.after,
         signed(delta)
     );
     if let Some(Moved { born, gone, stayed, in_place }) = diff.moved {
         let _ = writeln!(
             text,
-            "{born} were born, {gone} ended, {stayed} stayed, {in_place} of them where they were"
+            "{} born, {gone} ended, {stayed} stayed, {in_place} of them where {}",
+            were(born),
+            if in_place == 1 { "it was" } else { "they were" }
         );
     }
     text
@@ -192,7 +196,7 @@ mod tests {
         assert_eq!(
             shown(BEFORE, AFTER, By::Site, 20),
             "2 goroutines in a, 4 in b: +2\n\
-             3 were born, 1 ended, 1 stayed, 1 of them where they were\n\n\
+             3 were born, 1 ended, 1 stayed, 1 of them where it was\n\n\
              GROWTH  BEFORE  AFTER  BORN  ENDED  IN PLACE  CREATED BY  LOCATION\n    \
              +2       1      3     2      0         1  main.a      main.go:7\n    \
              +1       0      1     1      0         0  x\\u{1b}[2J  main.go:7\n    \
@@ -205,7 +209,7 @@ mod tests {
         assert_eq!(
             shown(BEFORE, AFTER, By::Stack, 1),
             "2 goroutines in a, 4 in b: +2\n\
-             3 were born, 1 ended, 1 stayed, 1 of them where they were\n\n\
+             3 were born, 1 ended, 1 stayed, 1 of them where it was\n\n\
              +2: 1 before, 3 after, 1 in place\n    main.a\n        /src/main.go:12\n\n\
              and 2 more; --limit shows them\n"
         );
@@ -218,6 +222,6 @@ mod tests {
             "no difference: 2 goroutines with 2 different stacks in both a and b\n"
         );
         let text = shown(&[(1, "main.a")], &[(2, "main.a")], By::Site, 20);
-        assert!(text.contains(": as many\n1 were born, 1 ended"), "{text}");
+        assert!(text.contains(": as many\n1 was born, 1 ended"), "{text}");
     }
 }

@@ -4,7 +4,10 @@ use std::{collections::HashMap, fmt::Write as _};
 
 use crate::{
     model::dump::{Dump, Frame, Goroutine, Place},
-    show::escape::{NAME_LIMIT, escape},
+    show::{
+        escape::{NAME_LIMIT, escape},
+        plural::plural,
+    },
 };
 
 /// Groups that are shown.
@@ -40,28 +43,36 @@ pub(super) fn summary(dump: &Dump, system: usize) -> String {
     let torn = dump.goroutines.iter().filter(|goroutine| goroutine.torn).count();
     let user: u64 = groups.iter().map(|group| group.goroutines).sum();
     let mut text = format!(
-        "process {} ({}): {user} goroutines with {} different stacks, {system} of the runtime\n",
+        "process {} ({}): {} with {}, {system} of the runtime\n",
         dump.pid,
         escape(&dump.go_version, NAME_LIMIT),
-        groups.len(),
+        plural(user, "goroutine"),
+        plural(groups.len() as u64, "different stack"),
     );
     if torn > 0 {
-        let _ =
-            writeln!(text, "{torn} ran each time they were looked at: their stacks are left out");
+        let _ = match torn {
+            1 => writeln!(text, "1 ran each time it was looked at: its stack is left out"),
+            _ => writeln!(
+                text,
+                "{torn} ran each time they were looked at: their stacks are left out"
+            ),
+        };
     }
     for group in groups.iter().take(GROUPS) {
         group.write(&mut text);
     }
     if let Some(more) = groups.get(GROUPS..).filter(|more| !more.is_empty()) {
         let goroutines: u64 = more.iter().map(|group| group.goroutines).sum();
-        let _ = writeln!(text, "\n{goroutines} more with {} other stacks", more.len());
+        let stacks = plural(more.len() as u64, "other stack");
+        let _ = writeln!(text, "\n{goroutines} more with {stacks}");
     }
     text
 }
 
 impl Group<'_> {
     fn write(&self, text: &mut String) {
-        let Goroutine { state, wait_reason, stack, created_by, torn, truncated, .. } = self.first;
+        let Goroutine { state, wait_reason, stack, created_by, torn, truncated, no_stack, .. } =
+            self.first;
         let does = wait_reason.as_ref().unwrap_or(state);
         let _ = write!(text, "\n{:>7}  {}", self.goroutines, escape(does, NAME_LIMIT));
         if let Some(longest) = self.longest {
@@ -78,6 +89,8 @@ impl Group<'_> {
             text.push_str("         … and more that could not be followed\n");
         } else if *torn {
             text.push_str("         (it ran meanwhile)\n");
+        } else if let Some(why) = no_stack {
+            let _ = writeln!(text, "         (no stack: {})", escape(why, NAME_LIMIT));
         }
         if let Some(place) = created_by {
             line(text, "created by ", place);

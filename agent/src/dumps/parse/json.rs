@@ -53,6 +53,7 @@ impl<'de> Visitor<'de> for DumpSeed<'_> {
                 "go_version" => {
                     dump.go_version = map.next_value::<Option<String>>()?.unwrap_or_default();
                 }
+                "unsampled" => dump.unsampled = map.next_value::<Option<String>>()?.map(Into::into),
                 "taken_at" => dump.taken_at = time(map.next_value()?)?,
                 "goroutines" if goroutines.is_some() => {
                     return Err(A::Error::duplicate_field("goroutines"));
@@ -126,6 +127,10 @@ struct GoroutineJson<'a> {
     #[serde(default)]
     truncated: bool,
     thread: Option<u32>,
+    #[serde(default)]
+    sampled: bool,
+    #[serde(borrow)]
+    no_stack: Option<Cow<'a, str>>,
     #[serde(default = "one")]
     count: u64,
     #[serde(borrow)]
@@ -192,6 +197,8 @@ impl GoroutineJson<'_> {
             locked_to_thread: self.locked_to_thread,
             truncated: self.truncated,
             thread: self.thread,
+            sampled: self.sampled,
+            no_stack: self.no_stack.map(|why| kept.name(&why)),
             created_by: self.created_by.map(|place| place.keep(kept)),
             start: self.start.map(|place| place.keep(kept)),
             stack: kept.stack(frames)?,

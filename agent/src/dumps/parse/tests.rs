@@ -26,6 +26,8 @@ fn carried(format: Format, goroutine: &Goroutine) -> Goroutine {
             kept.system = false;
             kept.torn = false;
             kept.thread = None;
+            kept.sampled = false;
+            kept.no_stack = None;
             kept.start = None;
             kept.wait_seconds = kept
                 .wait_seconds
@@ -159,11 +161,13 @@ fn goroutine() -> impl Strategy<Value = Goroutine> {
             .prop_map(|reason| ("waiting", Some(Arc::from(reason)))),
     ];
     let place_with_file = place().prop_map(|place| Place { file: "/a b/c.go".into(), ..place });
-    let flags = any::<[bool; 4]>();
+    let flags = any::<[bool; 5]>();
+    let no_stack = select(vec![None, Some("its thread is not known")]);
     let numbers = (option::of(1..9_u64), option::of(0..999_u32), option::of(1..9_u32));
-    (state, vec(frame(), 0..6), flags, numbers, option::of(place_with_file), option::of(place()))
-        .prop_map(|((state, wait_reason), frames, flags, numbers, created_by, start)| {
-            let [torn, locked_to_thread, truncated, system] = flags;
+    let places = (option::of(place_with_file), option::of(place()));
+    (state, vec(frame(), 0..6), flags, numbers, no_stack, places).prop_map(
+        |((state, wait_reason), frames, flags, numbers, no_stack, (created_by, start))| {
+            let [torn, locked_to_thread, truncated, system, sampled] = flags;
             let (parent_goid, wait_seconds, thread) = numbers;
             Goroutine {
                 goid: 0,
@@ -176,12 +180,15 @@ fn goroutine() -> impl Strategy<Value = Goroutine> {
                 locked_to_thread,
                 truncated,
                 thread,
+                sampled,
+                no_stack: no_stack.map(Arc::from),
                 created_by,
                 start,
                 stack: frames.into(),
                 count: 1,
             }
-        })
+        },
+    )
 }
 
 fn dump() -> impl Strategy<Value = Dump> {
@@ -196,6 +203,7 @@ fn dump() -> impl Strategy<Value = Dump> {
             pid,
             go_version: "go1.26.6".to_owned(),
             taken_at: milliseconds.map(|milliseconds| milliseconds as f64 / 1e3),
+            unsampled: None,
             goroutines,
         },
     )

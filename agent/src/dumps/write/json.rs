@@ -15,13 +15,17 @@ use crate::model::{
 
 /// Writes a dump.
 pub(super) fn write(dump: &Dump, out: &mut impl Write) -> io::Result<()> {
-    let Dump { pid, go_version, taken_at, goroutines } = dump;
+    let Dump { pid, go_version, taken_at, unsampled, goroutines } = dump;
     write!(out, "{{\"pid\":")?;
     value(&Some(*pid).filter(|pid| *pid != 0), out)?;
     write!(out, ",\"go_version\":")?;
     value(&Some(go_version).filter(|version| !version.is_empty()), out)?;
     write!(out, ",\"taken_at\":")?;
     value(&taken_at.and_then(rfc3339), out)?;
+    if let Some(why) = unsampled {
+        write!(out, ",\"unsampled\":")?;
+        value(&why.as_ref(), out)?;
+    }
     write!(out, ",\"goroutines\":[")?;
     for (number, goroutine) in goroutines.iter().enumerate() {
         out.write_all(if number > 0 { b",\n" } else { b"\n" })?;
@@ -79,6 +83,10 @@ struct GoroutineJson<'a> {
     locked_to_thread: bool,
     truncated: bool,
     thread: Option<u32>,
+    #[serde(skip_serializing_if = "is_false")]
+    sampled: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    no_stack: Option<&'a str>,
     #[serde(skip_serializing_if = "is_one")]
     count: u64,
     created_by: Option<PlaceJson<'a>>,
@@ -107,6 +115,11 @@ struct FrameJson<'a> {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 fn is_one(count: &u64) -> bool {
     *count == 1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 fn stack<S: serde::Serializer>(stack: &[Frame], serializer: S) -> Result<S::Ok, S::Error> {
@@ -139,6 +152,8 @@ impl<'a> From<&'a Goroutine> for GoroutineJson<'a> {
             locked_to_thread: goroutine.locked_to_thread,
             truncated: goroutine.truncated,
             thread: goroutine.thread,
+            sampled: goroutine.sampled,
+            no_stack: goroutine.no_stack.as_deref(),
             count: goroutine.count,
             created_by: goroutine.created_by.as_ref().map(PlaceJson::from),
             start: goroutine.start.as_ref().map(PlaceJson::from),

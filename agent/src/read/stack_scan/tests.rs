@@ -9,19 +9,20 @@ use crate::read::{
     release::{Arch, Release},
     stack::tests::Functions,
     system_goroutine::Start,
+    thread_sample::Sampler,
 };
 
-const RECORD: u64 = 0x10_0000;
-const STACK: (u64, u64) = (0x8000, 0x9000);
-const SP: u64 = 0x8f00;
+pub(in crate::read) const RECORD: u64 = 0x10_0000;
+pub(in crate::read) const STACK: (u64, u64) = (0x8000, 0x9000);
+pub(in crate::read) const SP: u64 = 0x8f00;
 
-fn layout() -> Layout {
+pub(in crate::read) fn layout() -> Layout {
     let release = Release::parse("go1.26.1").unwrap();
     Layout::from_source(&table::lookup(&release, Arch::Amd64).unwrap()).unwrap()
 }
 
 /// The record of a goroutine that waits in a function at 0x2000.
-fn record(status: u32, change: impl FnOnce(&G, &mut Vec<u8>)) -> Vec<u8> {
+pub(in crate::read) fn record(status: u32, change: impl FnOnce(&G, &mut Vec<u8>)) -> Vec<u8> {
     let g = layout().g;
     let mut bytes = vec![0; usize::try_from(g.size).unwrap()];
     let words = [
@@ -43,16 +44,16 @@ fn record(status: u32, change: impl FnOnce(&G, &mut Vec<u8>)) -> Vec<u8> {
     bytes
 }
 
-fn put(bytes: &mut [u8], at: u32, word: u64) {
+pub(in crate::read) fn put(bytes: &mut [u8], at: u32, word: u64) {
     let at = usize::try_from(at).unwrap();
     bytes[at..at + 8].copy_from_slice(&word.to_le_bytes());
 }
 
 /// Memory in which something is otherwise from the n-th read on.
-struct Changing<F> {
-    memory: RefCell<LiteralMemory>,
-    reads: Cell<usize>,
-    change: F,
+pub(in crate::read) struct Changing<F> {
+    pub(in crate::read) memory: RefCell<LiteralMemory>,
+    pub(in crate::read) reads: Cell<usize>,
+    pub(in crate::read) change: F,
 }
 
 impl<F: Fn(usize, &mut LiteralMemory)> Memory for Changing<F> {
@@ -63,13 +64,13 @@ impl<F: Fn(usize, &mut LiteralMemory)> Memory for Changing<F> {
     }
 }
 
-fn functions() -> Functions {
+pub(in crate::read) fn functions() -> Functions {
     let mut functions = Functions::with_goexit();
     functions.add(0x2000, 0);
     functions
 }
 
-fn memory(record: Vec<u8>) -> LiteralMemory {
+pub(in crate::read) fn memory(record: Vec<u8>) -> LiteralMemory {
     let mut memory = LiteralMemory::default();
     memory.put(RECORD, record);
     let mut stack = vec![0; usize::try_from((STACK.1 - SP) / 8).unwrap()];
@@ -79,6 +80,14 @@ fn memory(record: Vec<u8>) -> LiteralMemory {
 }
 
 fn scan(memory: &impl Memory, code: &mut Functions) -> Vec<(Seen, usize)> {
+    scan_with(memory, code, None).into_iter().map(|(seen, steps)| (seen, steps.len())).collect()
+}
+
+pub(in crate::read) fn scan_with(
+    memory: &impl Memory,
+    code: &mut Functions,
+    sampler: Option<&mut dyn Sampler>,
+) -> Vec<(Seen, Vec<Step>)> {
     let layout = layout();
     let mut seen = Vec::new();
     let mut scan = StackScan {
@@ -93,9 +102,15 @@ fn scan(memory: &impl Memory, code: &mut Functions) -> Vec<(Seen, usize)> {
         coroutine: Some(3),
         walker: &mut Walker::new(Arch::Amd64),
         code,
-        visit: &mut |goroutine, steps| seen.push((*goroutine, steps.len())),
+        visit: &mut |goroutine, steps| seen.push((*goroutine, steps.to_vec())),
+        samples: sampler.is_some(),
+        running: Vec::new(),
     };
-    scan.take(&[ProcessAddress(RECORD)], &mut StackBuffer::default()).unwrap();
+    let mut buffer = StackBuffer::default();
+    scan.take(&[ProcessAddress(RECORD)], &mut buffer).unwrap();
+    if let Some(sampler) = sampler {
+        scan.sample(sampler, &mut buffer).unwrap();
+    }
     seen
 }
 
