@@ -9,6 +9,7 @@ pub mod chromium;
 pub mod process;
 pub mod halted;
 pub mod service_manager;
+pub mod systemd;
 pub mod speaker;
 pub mod rest;
 pub mod http;

@@ -43,7 +43,10 @@ impl ServiceManager {
         self.socket.set_read_timeout(Some(limit.max(Duration::from_millis(1))))?;
         let mut buffer = [0; 4096];
         match self.socket.recv(&mut buffer) {
-            Ok(length) => Ok(Some(String::from_utf8(buffer[..length].to_vec())?)),
+            Ok(length) => {
+                let message = buffer.get(..length).unwrap_or_default();
+                Ok(Some(String::from_utf8(message.to_vec())?))
+            }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                 Ok(None)
             }

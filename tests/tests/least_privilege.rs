@@ -200,6 +200,23 @@ fn an_executable_that_only_its_owner_may_read_asks_for_one_capability_more() -> 
 }
 
 #[test]
+fn the_right_to_read_files_alone_opens_no_process_of_others() -> Result<()> {
+    const NAME: &str = "the_right_to_read_files_alone_opens_no_process_of_others";
+    skip_unless!(NAME, needs().and_then(|()| user::yama_allows()));
+    let stage = Stage::set()?;
+    let (mut own, other) = (stage.target(SOMEBODY)?, stage.target(SOMEBODY_ELSE)?);
+    let glob = stage.census.to_str().context("not UTF-8")?;
+    let agent = stage.agent(SOMEBODY, &["dac_read_search"], &["--exe", glob])?;
+    let pid = own.pid();
+    // Of its own processes too only those that have no more rights than it has.
+    census::is_told_exactly(&agent, pid, &mut own)?;
+    ensure!(agent.process(other.pid())?.is_none(), "a process of another user is watched");
+    let log = agent.log().join("\n");
+    ensure!(log.contains("without root or CAP_SYS_PTRACE"), "{log}");
+    is_calm(&agent)
+}
+
+#[test]
 fn anothers_process_is_a_clear_error() -> Result<()> {
     const NAME: &str = "anothers_process_is_a_clear_error";
     skip_unless!(NAME, needs());

@@ -3,11 +3,11 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Output, Stdio},
 };
 
 use anyhow::{Context as _, Result, ensure};
-use goroscope_tests::{debian, requires, skip_unless, workspace};
+use goroscope_tests::{skip_unless, systemd, workspace};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -25,27 +25,6 @@ fn shipped(name: &str) -> PathBuf {
 
 fn text(name: &str) -> Result<String> {
     fs::read_to_string(shipped(name)).with_context(|| format!("deploy/systemd/{name}"))
-}
-
-/// The system's `systemd-analyze`, or Debian's.
-fn analyze() -> Result<Command> {
-    if requires::command("systemd-analyze").is_ok() {
-        return Ok(Command::new("systemd-analyze"));
-    }
-    let root = debian::with_needs("systemd-analyze", &["systemd"])?;
-    let mut command = Command::new(root.join("usr/bin/systemd-analyze"));
-    let folders =
-        ["usr/lib/systemd", "usr/lib/x86_64-linux-gnu/systemd", "usr/lib/x86_64-linux-gnu"];
-    let libraries: Vec<PathBuf> = folders.map(|folder| root.join(folder)).into();
-    command.env("LD_LIBRARY_PATH", std::env::join_paths(libraries)?);
-    Ok(command)
-}
-
-fn needs() -> Result<(), String> {
-    let mut version = analyze().map_err(|error| format!("no systemd-analyze: {error:#}"))?;
-    let output = version.arg("--version").stdin(Stdio::null()).output();
-    let works = output.is_ok_and(|output| output.status.success());
-    works.then_some(()).ok_or_else(|| "systemd-analyze does not run".to_owned())
 }
 
 /// A system with nothing but the unit, its socket, what they name, and these drop-ins.
@@ -81,7 +60,7 @@ impl System {
     }
 
     fn analyze(&self, arguments: &[&str]) -> Result<Output> {
-        let mut command = analyze()?;
+        let mut command = systemd::analyze()?;
         command.arg("--no-pager").args(arguments).arg(root(self.0.path()));
         Ok(command.stdin(Stdio::null()).output()?)
     }
@@ -101,7 +80,7 @@ fn succeeds(output: &Output) -> Result<()> {
 #[test]
 fn systemd_understands_every_line() -> Result<()> {
     const NAME: &str = "systemd_understands_every_line";
-    skip_unless!(NAME, needs());
+    skip_unless!(NAME, systemd::usable());
     for drop_ins in [&[][..], &["probes-off.conf"], &["no-sys-admin.conf"]] {
         let system = System::with(drop_ins)?;
         let output =
@@ -115,9 +94,29 @@ fn systemd_understands_every_line() -> Result<()> {
 }
 
 #[test]
+fn newer_systemd_understands_a_reload_that_tells_its_outcome() -> Result<()> {
+    const NAME: &str = "newer_systemd_understands_a_reload_that_tells_its_outcome";
+    let newer = || match systemd::version() {
+        Ok(253..) => Ok(()),
+        Ok(version) => Err(format!("needs systemd 253 or later, this is {version}")),
+        Err(error) => Err(format!("no systemd-analyze: {error:#}")),
+    };
+    skip_unless!(NAME, newer());
+    let output = System::with(&["notify-reload.conf"])?.analyze(&[
+        "verify",
+        "--man=no",
+        "goroscope.service",
+    ])?;
+    succeeds(&output)?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(!said.contains("goroscope"), "{said}");
+    Ok(())
+}
+
+#[test]
 fn what_is_left_open_is_rated_within_the_limits() -> Result<()> {
     const NAME: &str = "what_is_left_open_is_rated_within_the_limits";
-    skip_unless!(NAME, needs());
+    skip_unless!(NAME, systemd::usable());
     for (drop_ins, most) in [
         (&[][..], WITH_PROBES),
         (&["no-sys-admin.conf"], WITH_PROBES),
@@ -169,7 +168,7 @@ fn the_capabilities_are_those_that_are_documented() -> Result<()> {
 #[test]
 fn the_calls_that_the_filters_leave_are_those_of_the_variant() -> Result<()> {
     const NAME: &str = "the_calls_that_the_filters_leave_are_those_of_the_variant";
-    skip_unless!(NAME, needs());
+    skip_unless!(NAME, systemd::usable());
     for (drop_ins, probes) in [(&[][..], true), (&["probes-off.conf"], false)] {
         let system = System::with(drop_ins)?;
         let output =

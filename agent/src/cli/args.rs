@@ -73,14 +73,18 @@ pub(super) struct Global {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// The daemon: watches, and serves metrics over HTTP
-    #[command(after_help = "Examples:\n  \
+    #[command(
+        after_help = "SIGHUP has it read its configuration anew; a wrong one is refused. SIGTERM and \
+        SIGINT end it. Sockets that systemd hands over (goroscope.socket) replace --listen.\n\n\
+        Examples:\n  \
         goroscope agent\n  \
         goroscope agent --exe '/opt/shop/*' --exclude-exe '*/migrate'\n  \
         goroscope agent --cgroup /kubepods.slice --listen 0.0.0.0:4676\n  \
         goroscope agent --pid 4242 --probes off\n  \
         goroscope agent --host-root /host --cri-socket none\n  \
         goroscope agent --otlp-endpoint http://127.0.0.1:4318 --otlp-interval 15s\n  \
-        GOROSCOPE_LISTEN=unix:/run/goroscope.sock goroscope agent --config /etc/goroscope.yaml")]
+        GOROSCOPE_LISTEN=unix:/run/goroscope.sock goroscope agent --config /etc/goroscope.yaml"
+    )]
     Agent(Box<AgentArgs>),
     /// Lists the Go processes in sight, and how well each can be watched
     #[command(after_help = "Examples:\n  \

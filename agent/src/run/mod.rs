@@ -35,11 +35,8 @@ mod recording;
 mod reload;
 mod scanning;
 mod spending;
-<<<<<<< HEAD
 mod supervisor;
-=======
 mod thread_sampler;
->>>>>>> stacks
 mod watched;
 pub(crate) mod watching;
 

@@ -5,7 +5,7 @@
 use std::{fs, os::unix::fs::symlink, process::Command};
 
 use anyhow::{Context as _, Result};
-use goroscope_tests::{cache, chromium::Chromium, debian, tmux, toolchain::DEBIAN as GO};
+use goroscope_tests::{cache, chromium::Chromium, debian, systemd, tmux, toolchain::DEBIAN as GO};
 
 use crate::command;
 
@@ -31,6 +31,9 @@ pub(super) fn install() -> Result<()> {
     // The system's will do as well.
     if let Err(reason) = tmux::usable() {
         println!("without a terminal for the tests: {reason}");
+    }
+    if let Err(reason) = systemd::usable() {
+        println!("units cannot be verified: {reason}");
     }
     if let Err(error) = go() {
         println!("without Debian's Go {GO}: {error:#}");
