@@ -3,9 +3,11 @@
 //! containerd, runc and podman are Debian's, extracted; nothing of the host's own is used. Pods are
 //! made over CRI, as the kubelet does. What the kubelet and Docker write down is made by hand.
 
+mod bad_runtime;
 mod cgroup;
 mod containerd;
 mod cri;
+mod fake;
 mod image;
 mod named;
 mod podman;
@@ -14,16 +16,18 @@ use std::{
     fs,
     os::unix::fs::symlink,
     path::Path,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, ensure};
 use goroscope_tests::{
-    agent::{Agent, PATIENCE},
+    agent::{self, Agent, PATIENCE},
     container::Container,
     fixture::{self, Mode},
     poll, requires, skip, skip_unless,
     toolchain::{Go, NEWEST},
+    workspace,
 };
 
 use self::{
@@ -100,6 +104,17 @@ fn pods_have_the_names_that_the_runtime_tells() -> Result<()> {
         ensure!(of_ps.container_id.as_ref() == Some(id), "ps tells {of_ps:?} of container {id}");
     }
 
+    // As an agent sees it that is in a cgroup namespace of its own, as in an unprivileged container.
+    within_a_cgroup_namespace(&containerd, containerd.pid(&app)?, &options)?;
+    let doctor = Command::new(workspace::goroscope()?)
+        .args(["doctor", "--cri-socket", &socket])
+        .output()
+        .context("starting goroscope doctor")?;
+    let doctor = String::from_utf8(doctor.stdout)?;
+    let line = doctor.lines().find(|line| line.contains("names of pods"));
+    let line = line.context("doctor says nothing of names")?;
+    ensure!(line.starts_with("pass") && line.contains("containerd 1."), "doctor says {line:?}");
+
     // One that lives two seconds has its names until its end.
     lives_two_seconds(&containerd, &client, &shop, &agent)?;
 
@@ -117,6 +132,36 @@ fn pods_have_the_names_that_the_runtime_tells() -> Result<()> {
         agent.scrape()?.count("goroscope_origin_lookup_failures_total", &[("source", "cri")])?;
     ensure!(failures <= 3, "{failures} failures for one restart");
     Ok(())
+}
+
+/// Paths begin with `/..` there: what the container has in common with the agent is cut off.
+fn within_a_cgroup_namespace(containerd: &Containerd, pid: u32, options: &[String]) -> Result<()> {
+    let name = "unshare";
+    if let Err(reason) = requires::command(name) {
+        skip::note("within_a_cgroup_namespace", &reason);
+        return Ok(());
+    }
+    let pid_option = ["--pid".to_owned(), pid.to_string()];
+    let options = [options.get(2..).unwrap_or_default(), &pid_option].concat();
+    let inner = agent::command(&options)?;
+    let mut outer = Command::new("sh");
+    // A hierarchy that wants to be set up first is left out.
+    let script = "for all in /sys/fs/cgroup \"/sys/fs/cgroup\"/*; do \
+                  test -d \"$all$0\" && mkdir -p \"$all$0/agent\" && \
+                  echo $$ > \"$all$0/agent/cgroup.procs\"; done 2>/dev/null; \
+                  exec unshare --cgroup -- \"$@\"";
+    outer.args(["-c", script, &containerd.cgroup.path()]);
+    outer.arg(inner.get_program()).args(inner.get_args()).args(["--probes", "off"]);
+    outer.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let agent = Agent::start_command(&mut outer)?;
+    let seen = Command::new("nsenter")
+        .args(["--target", &agent.pid().to_string(), "--cgroup", "cat"])
+        .arg(format!("/proc/{pid}/cgroup"))
+        .output()
+        .context("starting nsenter")?;
+    let seen = String::from_utf8(seen.stdout)?;
+    ensure!(seen.contains(":/../kubepods"), "it sees {seen:?}");
+    known(&agent, pid, &Names::new("shop", "web-0", "app"))
 }
 
 fn lives_two_seconds(
