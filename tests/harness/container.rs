@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{debian, requires, speaker::Speaker};
@@ -39,11 +39,23 @@ impl Container {
     /// # Errors
     /// Where there is no runc, or it cannot start containers here; its log is in the error.
     pub fn start(program: &Path, arguments: &[&str]) -> Result<Self> {
+        Self::start_with(None, program, arguments)
+    }
+
+    /// As [`Container::start`], in the cgroup with this path.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn start_in(cgroup: &str, program: &Path, arguments: &[&str]) -> Result<Self> {
+        Self::start_with(Some(cgroup), program, arguments)
+    }
+
+    fn start_with(cgroup: Option<&str>, program: &Path, arguments: &[&str]) -> Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let id =
             format!("goroscope-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let runc = runc()?;
-        let folder = bundle(program, arguments)?;
+        let folder = bundle(cgroup, program, arguments)?;
         let log = folder.path().join("log");
         let mut command = runc_command(&runc, &folder);
         command.arg("--log").arg(&log).args(["run", "--bundle"]).arg(folder.path()).arg(&id);
@@ -109,7 +121,7 @@ fn runc_command(runc: &Path, folder: &TempDir) -> Command {
 
 /// A bundle as the OCI's runtime specification has it
 /// (<https://github.com/opencontainers/runtime-spec/blob/v1.0.2/bundle.md>).
-fn bundle(program: &Path, arguments: &[&str]) -> Result<TempDir> {
+fn bundle(cgroup: Option<&str>, program: &Path, arguments: &[&str]) -> Result<TempDir> {
     let folder = tempfile::tempdir()?;
     let root = folder.path().join("rootfs");
     fs::create_dir(&root)?;
@@ -127,7 +139,7 @@ fn bundle(program: &Path, arguments: &[&str]) -> Result<TempDir> {
     let namespaces = ["pid", "mount", "user", "ipc", "uts", "network"];
     let mapping = json!([{ "containerID": 0, "hostID": ROOT_OUTSIDE, "size": 65_536 }]);
     let none: [&str; 0] = [];
-    let config = json!({
+    let mut config = json!({
         "ociVersion": "1.0.2",
         "process": {
             "terminal": false,
@@ -152,6 +164,10 @@ fn bundle(program: &Path, arguments: &[&str]) -> Result<TempDir> {
             "gidMappings": mapping,
         },
     });
+    let linux = config.get_mut("linux").and_then(Value::as_object_mut);
+    if let (Some(cgroup), Some(linux)) = (cgroup, linux) {
+        linux.insert("cgroupsPath".to_owned(), json!(cgroup));
+    }
     fs::write(folder.path().join("config.json"), serde_json::to_vec_pretty(&config)?)?;
     Ok(folder)
 }

@@ -242,7 +242,7 @@ mod tests {
              exclude_cgroup: /c\nlisten:\n  - 127.0.0.1:1\n  - unix:/run/g\nprobes: off\n\
              top_sites: 10\nmax_processes: 100\nmax_sites: 1000\n\
              scan_interval: 500ms\ninterval: 2s\nonce: true\noutput: json\nsettle: 200ms\nfor: 1m\n\
-             allow: main.*\nstrict: true\nignore_exit: false\nreport: out.xml\nlog_format: json\nverbose: 2\nquiet: 1\n",
+             allow: main.*\nstrict: true\nignore_exit: false\nreport: out.xml\nlog_format: json\ncri_socket: none\nhost_root: /host\nverbose: 2\nquiet: 1\n",
         )
         .unwrap();
         assert_eq!(config.pid, [Within(1), Within(2)]);
@@ -257,6 +257,8 @@ mod tests {
         assert_eq!(config.lasting, Some(Interval(Duration::from_secs(60))));
         assert_eq!((config.strict, config.ignore_exit), (Some(true), Some(false)));
         assert_eq!((config.allow.len(), config.report), (1, Some(Text("out.xml".into()))));
+        assert_eq!(config.cri_socket, Some(CriSocket::Off));
+        assert_eq!(config.host_root, Some(Text("/host".into())));
         assert_eq!((config.verbose, config.quiet), (Some(2), Some(1)));
     }
 

@@ -10,8 +10,10 @@ use goroscope_tests::{cache, chromium::Chromium, debian, systemd, tmux, toolchai
 use crate::command;
 
 /// Programs that tests run.
-const PROGRAMS: [&str; 5] =
-    ["etcd-server", "prometheus", "prometheus-alertmanager", "caddy", "runc"];
+const PROGRAMS: [&str; 6] =
+    ["etcd-server", "prometheus", "prometheus-alertmanager", "caddy", "runc", "containerd"];
+/// Those with libraries that not every system has.
+const WITH_LIBRARIES: [&str; 2] = ["podman", "conmon"];
 
 /// Gets what can be got. Where this is no Debian, or one without such a package, the tests that
 /// need it are skipped.
@@ -24,6 +26,9 @@ pub(super) fn install() -> Result<()> {
         if let Err(error) = debian::package(name) {
             println!("without Debian's {name}: {error:#}");
         }
+    }
+    if let Err(error) = debian::with_needs("podman", &WITH_LIBRARIES) {
+        println!("without Debian's podman: {error:#}");
     }
     if let Err(error) = Chromium::find() {
         println!("without a browser: {error:#}");
