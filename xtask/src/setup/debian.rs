@@ -10,8 +10,16 @@ use goroscope_tests::{cache, chromium::Chromium, debian, tmux, toolchain::DEBIAN
 use crate::command;
 
 /// Programs that tests run.
-const PROGRAMS: [&str; 5] =
-    ["etcd-server", "prometheus", "prometheus-alertmanager", "caddy", "runc"];
+const PROGRAMS: [&str; 8] = [
+    "etcd-server",
+    "prometheus",
+    "prometheus-alertmanager",
+    "caddy",
+    "runc",
+    "kubernetes-client",
+    "apparmor",
+    "golang-github-containers-common",
+];
 
 /// Gets what can be got. Where this is no Debian, or one without such a package, the tests that
 /// need it are skipped.
