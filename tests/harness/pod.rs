@@ -327,7 +327,11 @@ fn bundle(folder: &Path, objects: &[Value], selection: &[&str]) -> Result<Value>
         },
     });
     let seccomp = seccomp(spec, &capabilities)?;
-    config.pointer_mut("/linux").and_then(Value::as_object_mut).context("no linux")?.insert("seccomp".to_owned(), seccomp);
+    config
+        .pointer_mut("/linux")
+        .and_then(Value::as_object_mut)
+        .context("no linux")?
+        .insert("seccomp".to_owned(), seccomp);
     Ok(config)
 }
 

@@ -52,7 +52,10 @@ fn starts(objects: &[Value], pid: u32) -> Result<()> {
 #[test]
 fn the_agent_takes_its_configuration() -> Result<()> {
     const NAME: &str = "the_agent_takes_its_configuration";
-    skip_unless!(NAME, kubectl().and_then(|_| requires::kernel()).and_then(|()| requires::go(NEWEST)));
+    skip_unless!(
+        NAME,
+        kubectl().and_then(|_| requires::kernel()).and_then(|()| requires::go(NEWEST))
+    );
     let census = fixture::build("census", &Go::find(NEWEST)?, Mode::Normal)?;
     let target = Speaker::start(&census, &[] as &[&str])?;
     for folder in ["base", "overlays/probes-on"] {

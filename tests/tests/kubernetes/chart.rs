@@ -49,14 +49,12 @@ fn comparable(objects: &[Value]) -> Result<BTreeMap<String, Value>> {
     let hashed = hashed.context("no ConfigMap")?.to_owned();
     let mut all = BTreeMap::new();
     for object in objects {
-        let text = plain(object).to_string().replace(&format!("\"{hashed}\""), "\"the-config\"");
+        let text = plain(object).to_string();
+        let text = text.replace(&format!("\"{hashed}\""), &format!("\"{}\"", chart::RELEASE));
         let mut object: Value = serde_json::from_str(&text)?;
         // The chart's has labels, that which kustomize generates has none.
-        if object.pointer("/metadata/name") == Some(&json!("the-config"))
-            && kind_of(&object) == "ConfigMap"
-        {
-            let text = object.pointer("/data/goroscope.yaml").and_then(Value::as_str);
-            let said: Value = serde_norway::from_str(text.context("no configuration")?)?;
+        if let Some(text) = object.pointer("/data/goroscope.yaml").and_then(Value::as_str) {
+            let said: Value = serde_norway::from_str(text)?;
             object = json!({ "kind": "ConfigMap", "said": said });
         }
         let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
@@ -165,7 +163,10 @@ fn values_arrive() -> Result<()> {
         objects::check(object)?;
     }
     let kinds: BTreeSet<&str> = all.iter().map(kind_of).collect();
-    ensure!(kinds == BTreeSet::from(["ConfigMap", "DaemonSet", "PodMonitor", "Service"]), "{kinds:?}");
+    ensure!(
+        kinds == BTreeSet::from(["ConfigMap", "DaemonSet", "PodMonitor", "Service"]),
+        "{kinds:?}"
+    );
     let set = only(&all, "DaemonSet")?;
     let monitor = only(&all, "PodMonitor")?;
     let pod = "/spec/template/spec";
@@ -208,7 +209,10 @@ fn notes_say_what_was_chosen() -> Result<()> {
     const NAME: &str = "notes_say_what_was_chosen";
     skip_unless!(NAME, requires::go(NEWEST));
     let without = chart::render(&json!({ "config": { "probes": "off" } }))?.notes;
-    ensure!(without.contains("Without probes") && without.contains("-n goroscope rollout"), "{without}");
+    ensure!(
+        without.contains("Without probes") && without.contains("-n goroscope rollout"),
+        "{without}"
+    );
     let with = chart::render(&json!({ "networkPolicy": { "enabled": true } }))?.notes;
     ensure!(!with.contains("Without probes") && !with.contains("Every pod"), "{with}");
     Ok(())

@@ -72,7 +72,7 @@ fn what_the_api_does_not_have_is_refused() -> Result<()> {
     };
     service(r#"{"clusterIP":"None","ports":[{"port":1,"targetPort":"http"}]}"#)?;
     for (wrong, words) in [
-        (r#"{"clusterIp":"None"}"#, "spec.clusterIp"),
+        (r#"{"clusterIp":"None"}"#, "clusterIp"),
         (r#"{"ports":[{"port":1,"targetport":"http"}]}"#, "targetport"),
         (r#"{"ports":[{"port":"1"}]}"#, "invalid type"),
     ] {

@@ -45,7 +45,8 @@ fn the_apparmor_profile_is_one() -> Result<()> {
 /// The form of the OCI's runtime specification, which containerd takes as it is and CRI-O too.
 #[test]
 fn the_seccomp_profile_allows_what_it_explains() -> Result<()> {
-    let text = fs::read_to_string(workspace::root().join("deploy/kubernetes/seccomp/goroscope.json"))?;
+    let text =
+        fs::read_to_string(workspace::root().join("deploy/kubernetes/seccomp/goroscope.json"))?;
     let profile: Value = serde_json::from_str(&text)?;
     ensure!(profile.get("defaultAction") == Some(&Value::from("SCMP_ACT_ERRNO")));
     let rules = profile.get("syscalls").and_then(Value::as_array).context("no rules")?;
@@ -56,9 +57,26 @@ fn the_seccomp_profile_allows_what_it_explains() -> Result<()> {
         allowed.extend(names.iter().filter_map(Value::as_str));
     }
     for never in [
-        "ptrace", "process_vm_writev", "mount", "umount2", "setns", "unshare", "kill", "init_module",
-        "finit_module", "kexec_load", "reboot", "pivot_root", "chroot", "setuid", "keyctl", "mknodat",
-        "pidfd_getfd", "userfaultfd", "io_uring_setup", "open_by_handle_at",
+        "ptrace",
+        "process_vm_writev",
+        "mount",
+        "umount2",
+        "setns",
+        "unshare",
+        "kill",
+        "init_module",
+        "finit_module",
+        "kexec_load",
+        "reboot",
+        "pivot_root",
+        "chroot",
+        "setuid",
+        "keyctl",
+        "mknodat",
+        "pidfd_getfd",
+        "userfaultfd",
+        "io_uring_setup",
+        "open_by_handle_at",
     ] {
         ensure!(!allowed.contains(&never), "{never} is allowed");
     }
