@@ -106,7 +106,7 @@ fn delete(runc: &Path, folder: &TempDir, id: &str) {
 }
 
 /// What runs containers: the host's own, else Debian's package.
-fn runc() -> Result<PathBuf> {
+pub(crate) fn runc() -> Result<PathBuf> {
     if requires::command("runc").is_ok() {
         return Ok("runc".into());
     }

@@ -1,4 +1,4 @@
-//! goroscope's tasks: `cargo xtask setup|build|demo|test|bench|record|lint|fuzz|layouts`.
+//! goroscope's tasks: `cargo xtask setup|build|demo|test|bench|record|lint|fuzz|layouts|deploy`.
 
 mod command;
 mod setup;
@@ -6,6 +6,7 @@ mod build;
 mod lint;
 mod fuzz;
 mod layouts;
+mod deploy;
 mod test;
 mod interrupt;
 mod demo;
@@ -45,6 +46,8 @@ enum Task {
     Fuzz(fuzz::Options),
     /// Writes the table of layouts from the Go toolchains, or checks it
     Layouts(layouts::Options),
+    /// Writes the files in `deploy` that are made of others there
+    Deploy,
 }
 
 fn main() -> ExitCode {
@@ -68,5 +71,6 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Lint => lint::run(),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Layouts(options) => layouts::run(&options),
+        Task::Deploy => deploy::run().map(|()| ExitCode::SUCCESS),
     }
 }

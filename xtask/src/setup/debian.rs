@@ -10,8 +10,17 @@ use goroscope_tests::{cache, chromium::Chromium, debian, systemd, tmux, toolchai
 use crate::command;
 
 /// Programs that tests run.
-const PROGRAMS: [&str; 6] =
-    ["etcd-server", "prometheus", "prometheus-alertmanager", "caddy", "runc", "containerd"];
+const PROGRAMS: [&str; 9] = [
+    "etcd-server",
+    "prometheus",
+    "prometheus-alertmanager",
+    "caddy",
+    "runc",
+    "containerd",
+    "kubernetes-client",
+    "apparmor",
+    "golang-github-containers-common",
+];
 /// Those with libraries that not every system has.
 const WITH_LIBRARIES: [&str; 2] = ["podman", "conmon"];
 
