@@ -42,6 +42,8 @@ pub mod poll;
 pub mod table;
 pub mod bpf;
 pub mod elf;
+pub mod dist;
+pub mod guest;
 
 pub mod proc;
 pub mod affinity;

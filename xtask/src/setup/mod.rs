@@ -2,14 +2,20 @@
 
 mod rust_src;
 mod bpf_linker;
+mod wheel;
 mod go;
 mod cargo_fuzz;
+mod zig;
+mod packaging;
 mod debian;
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 use goroscope_tests::{cache, toolchain};
+
+pub(crate) use packaging::Packager;
+pub(crate) use zig::Zig;
 
 /// What the build needs.
 pub(crate) fn for_build() -> Result<()> {
@@ -29,6 +35,18 @@ pub(crate) fn for_fuzzing() -> Result<PathBuf> {
     let _lock = cache::lock("setup-fuzz")?;
     cargo_fuzz::install()?;
     cargo_fuzz::binary()
+}
+
+/// What compiles C for any Linux, and links.
+pub(crate) fn zig() -> Result<Zig> {
+    let _lock = cache::lock("setup-zig")?;
+    zig::install()
+}
+
+/// What makes packages; gives its path.
+pub(crate) fn packager(which: Packager) -> Result<PathBuf> {
+    let _lock = cache::lock("setup-packaging")?;
+    which.install()
 }
 
 /// Programs that only Debian's packages bring.
