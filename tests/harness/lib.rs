@@ -12,6 +12,7 @@ pub mod service_manager;
 pub mod speaker;
 pub mod rest;
 pub mod http;
+pub mod https;
 pub mod prometheus;
 pub mod promql;
 pub mod prometheus_server;
