@@ -335,6 +335,22 @@ async fn shutdown_does_not_wait_for_a_request_that_never_comes() {
     running.stop().await;
 }
 
+/// Who may open its file is no page of another site.
+#[tokio::test]
+async fn a_unix_socket_goes_by_any_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s");
+    let listener = Listener::bind(&format!("unix:{}", path.display())).await.unwrap();
+    let (_, stop, server) = start(listener);
+    let request = "GET / HTTP/1.1\r\nHost: evil.test\r\nConnection: close\r\n\r\n";
+    assert_eq!(exchange(UnixStream::connect(&path).await.unwrap(), request).await.status, 200);
+    let running = Running::start().await;
+    assert_eq!(running.ask(request).await.status, 421);
+    running.stop().await;
+    stop.send(()).unwrap();
+    timeout(LONG, server).await.unwrap().unwrap();
+}
+
 #[tokio::test]
 async fn over_a_unix_socket() {
     let folder = tempfile::tempdir().unwrap();

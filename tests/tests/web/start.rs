@@ -90,6 +90,37 @@ fn stacks_are_not_given_to_a_whole_network() -> Result<()> {
     Ok(())
 }
 
+/// As at the start, where they are asked for later.
+#[test]
+fn stacks_are_not_given_to_a_whole_network_later() -> Result<()> {
+    skip_unless!(
+        "stacks_are_not_given_to_a_whole_network_later",
+        requires::root().and_then(|()| requires::go(NEWEST))
+    );
+    let folder = tempfile::tempdir()?;
+    let config = folder.path().join("goroscope.yaml");
+    fs::write(&config, "http_dumps: false\n")?;
+    let (_program, pid) = program()?;
+    let log = tempfile::NamedTempFile::new()?;
+    let config_path = config.to_str().context("not UTF-8")?;
+    let mut command = open(&["--pid", &pid, "--config", config_path])?;
+    let mut guard = Guard::start(command.stderr(log.reopen()?))?;
+    let logged = |words: &str| {
+        poll::until(&format!("{words:?} is logged"), agent::PATIENCE, || {
+            Ok(fs::read_to_string(log.path())?.contains(words).then_some(()))
+        })
+        .with_context(|| fs::read_to_string(log.path()).unwrap_or_default())
+    };
+    logged("listening")?;
+    fs::write(&config, "http_dumps: true\n")?;
+    guard.signal(Signal::HUP)?;
+    logged("the configuration is refused")?;
+    logged("nobody has to say who they are")?;
+    guard.signal(Signal::TERM)?;
+    ensure!(guard.wait(agent::PATIENCE)?.success());
+    Ok(())
+}
+
 #[test]
 fn an_open_listener_is_warned_of_once() -> Result<()> {
     skip_unless!(

@@ -261,3 +261,33 @@ async fn what_is_wrong_later_leaves_what_was_before() {
     let third = rules_after_a_while(&web).await;
     assert!(!Arc::ptr_eq(&second, &third) && web.is_as_written() == Some(true));
 }
+
+/// The examples of `docs/web-config.md`.
+#[test]
+fn what_is_documented_does() {
+    let document = include_str!("../../../../docs/web-config.md");
+    let blocks = document.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let folder = folder();
+    let mut read_so_far = 0;
+    for block in blocks.filter(|block| block.starts_with("tls_server_config")) {
+        let block = block
+            .replace("server.pem", "cert.pem")
+            .replace("server.key", "key.pem")
+            .replace("clients.pem", "cert.pem");
+        assert!(read(&folder, &block).unwrap().authenticates(), "{block}");
+        read_so_far += 1;
+    }
+    assert_eq!(read_so_far, 2);
+    for line in document.lines().filter_map(|line| line.strip_prefix("| `… ")) {
+        let (keys, _) = line.split_once('|').unwrap();
+        for key in keys.split('`').step_by(2).filter(|key| !key.trim().trim_matches(',').is_empty())
+        {
+            let known =
+                format!("http_server_config: {{{key}: }}\ntls_server_config: {{{key}: }}\n");
+            let error = read(&folder, &known).unwrap_err();
+            assert!(error.contains("unknown key"), "{key}: {error}");
+            let one = known.lines().any(|line| read(&folder, line).is_ok());
+            assert!(one, "{key} is documented, and not known");
+        }
+    }
+}
