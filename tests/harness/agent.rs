@@ -16,7 +16,9 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
-    fixture, http, poll,
+    fixture,
+    https::Way,
+    poll,
     process::Guard,
     prometheus::{self, Scrape},
     sites::Site,
@@ -31,6 +33,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Agent {
     guard: Guard,
     address: SocketAddr,
+    way: Way,
     log: Arc<Mutex<Vec<String>>>,
 }
 
@@ -140,6 +143,14 @@ impl Agent {
     /// # Errors
     /// As there.
     pub fn start_command(command: &mut Command) -> Result<Self> {
+        Self::start_behind(command, Way::default())
+    }
+
+    /// The same, for an agent that is asked this way.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn start_behind(command: &mut Command, way: Way) -> Result<Self> {
         let mut guard = Guard::start(command)?;
         let log = Arc::new(Mutex::new(Vec::new()));
         let stderr = guard.child().stderr.take().context("no pipe from the agent")?;
@@ -163,9 +174,9 @@ impl Agent {
             );
             thread::sleep(Duration::from_millis(2));
         };
-        let agent = Self { guard, address, log };
+        let agent = Self { guard, address, way, log };
         poll::until("the agent is ready", PATIENCE, || {
-            Ok((http::get(address, "/readyz", &[])?.status == 200).then_some(()))
+            Ok((agent.way.get(address, "/readyz")?.status == 200).then_some(()))
         })
         .with_context(|| agent.log().join("\n"))?;
         Ok(agent)
@@ -199,7 +210,7 @@ impl Agent {
     /// # Errors
     /// Where there is no answer, or it breaks the format.
     pub fn scrape(&self) -> Result<Scrape> {
-        let answer = http::get(self.address, "/metrics", &[])?;
+        let answer = self.way.get(self.address, "/metrics")?;
         ensure!(answer.status == 200, "/metrics: status {}", answer.status);
         prometheus::parse(&answer.text()?)
     }
@@ -209,7 +220,7 @@ impl Agent {
     /// # Errors
     /// Where there is none, or it has another shape.
     pub fn json<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
-        let answer = http::get(self.address, path, &[])?;
+        let answer = self.way.get(self.address, path)?;
         let status = answer.status;
         let text = answer.text()?;
         ensure!(status == 200, "{path}: status {status}: {text}");
@@ -304,6 +315,7 @@ fn bound_address(line: &str) -> Option<SocketAddr> {
         match value {
             Value::String(text) => {
                 let text = text.strip_prefix("http://").unwrap_or(text);
+                let text = text.strip_prefix("https://").unwrap_or(text);
                 text.trim_end_matches('/').parse().ok().filter(|at: &SocketAddr| at.port() != 0)
             }
             Value::Array(values) => values.iter().find_map(search),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair,
+    date_time_ymd,
 };
 use rustls::{
     RootCertStore, ServerConfig,
@@ -34,6 +35,19 @@ pub fn authority(name: &str) -> Result<Authority> {
 pub fn issue(authority: &Authority, name: &str) -> Result<(Certificate, KeyPair)> {
     let key = KeyPair::generate()?;
     let certificate = CertificateParams::new([name.to_owned()])?.signed_by(&key, authority)?;
+    Ok((certificate, key))
+}
+
+/// The same, but it ended long ago.
+///
+/// # Errors
+/// Where there are no keys to be had.
+pub fn issue_expired(authority: &Authority, name: &str) -> Result<(Certificate, KeyPair)> {
+    let key = KeyPair::generate()?;
+    let mut params = CertificateParams::new([name.to_owned()])?;
+    params.not_before = date_time_ymd(2001, 1, 1);
+    params.not_after = date_time_ymd(2002, 1, 1);
+    let certificate = params.signed_by(&key, authority)?;
     Ok((certificate, key))
 }
 

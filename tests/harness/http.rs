@@ -1,7 +1,7 @@
 //! The little of HTTP/1.1 that the tests need.
 
 use std::{
-    io::{Read as _, Write as _},
+    io::{Read, Write},
     net::{SocketAddr, TcpStream},
     time::Duration,
 };
@@ -44,15 +44,29 @@ pub fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Result<
     let mut stream = TcpStream::connect_timeout(&address, limit)
         .with_context(|| format!("connecting to {address}"))?;
     stream.set_read_timeout(Some(limit))?;
-    let mut request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
+    exchange(&mut stream, &address.to_string(), path, headers)
+        .with_context(|| format!("{path} of {address}"))
+}
+
+/// The same on a connection that is there, calling the server `host`.
+///
+/// # Errors
+/// Where there is no answer, or a malformed one.
+pub fn exchange(
+    stream: &mut (impl Read + Write + ?Sized),
+    host: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> Result<Answer> {
+    let mut request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n");
     for (name, value) in headers {
         request.push_str(&format!("{name}: {value}\r\n"));
     }
     request.push_str("\r\n");
     stream.write_all(request.as_bytes())?;
     let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes).with_context(|| format!("reading {path} from {address}"))?;
-    parse(&bytes).with_context(|| format!("the answer to {path}"))
+    stream.read_to_end(&mut bytes)?;
+    parse(&bytes).context("the answer")
 }
 
 fn parse(bytes: &[u8]) -> Result<Answer> {

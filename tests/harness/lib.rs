@@ -13,6 +13,7 @@ pub mod systemd;
 pub mod speaker;
 pub mod rest;
 pub mod http;
+pub mod https;
 pub mod prometheus;
 pub mod promql;
 pub mod prometheus_server;

@@ -20,7 +20,7 @@ use crate::{
     otlp::OtlpError,
     push::TlsError,
     run::{Fresh, HandOverError, settings::AgentSettings},
-    serve::listen::ListenError,
+    serve::{WebError, listen::ListenError},
     show::paint::Paint,
 };
 
@@ -98,6 +98,10 @@ pub(super) fn run(config: &Config, asked: Asked) -> anyhow::Result<ExitCode> {
                 || error.is::<OtlpError>() =>
         {
             Err(error)
+        }
+        Err(error) if error.is::<WebError>() => {
+            let hint = error.downcast_ref().map_or("", WebError::hint);
+            Err(Failure::usage(format!("{error:#}")).hint(hint).into())
         }
         Err(error) => Err(match hint(&report) {
             Some(hint) => Failure::new(format!("{error:#}")).hint(hint).into(),

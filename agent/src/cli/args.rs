@@ -13,6 +13,7 @@ use super::{
     diff::DiffArgs,
     doctor::DoctorArgs,
     dump::DumpArgs,
+    http::HttpArgs,
     names::NamesArgs,
     otlp::OtlpArgs,
     selection::SelectionArgs,
@@ -219,19 +220,8 @@ pub(super) struct DaemonArgs {
     /// Time between two looks at all processes; starts and ends are seen at once [default: 10s]
     #[arg(long, value_name = "TIME", env = "GOROSCOPE_SCAN_INTERVAL", hide_env_values = true)]
     pub(super) scan_interval: Option<Interval>,
-    /// Give out the stacks of all goroutines to whoever may ask: on the page, and at
-    /// /api/v1/processes/{pid}/dump [default: no]
-    #[arg(
-        long,
-        value_name = "BOOL",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        value_parser = BoolishValueParser::new(),
-        env = "GOROSCOPE_HTTP_DUMPS",
-        hide_env_values = true
-    )]
-    pub(super) http_dumps: Option<bool>,
+    #[command(flatten)]
+    pub(super) http: HttpArgs,
     /// Alertmanager that alerts are pushed to: http://HOST:PORT or https://HOST:PORT; repeatable.
     /// Of what, TLS and authentication: key "alerts" of the configuration file [default: none]
     #[arg(

@@ -19,7 +19,9 @@ use super::{
     dump::DumpConfig,
     failure::Failure,
     trace::TraceConfig,
-    value::{Interval, LogFormat, PidValue, Probes, ReportForm, Settle, Share, Text, Within},
+    value::{
+        HostName, Interval, LogFormat, PidValue, Probes, ReportForm, Settle, Share, Text, Within,
+    },
 };
 use crate::{names::settings::CriSocket, otlp::endpoint::Endpoint};
 
@@ -61,6 +63,10 @@ pub(super) struct Config {
     #[serde(deserialize_with = "one")]
     pub(super) scan_interval: Option<Interval>,
     pub(super) http_dumps: Option<bool>,
+    #[serde(deserialize_with = "one")]
+    pub(super) web_config: Option<Text>,
+    #[serde(deserialize_with = "many")]
+    pub(super) http_host: Vec<HostName>,
     #[serde(deserialize_with = "one")]
     pub(super) cri_socket: Option<CriSocket>,
     #[serde(deserialize_with = "one")]
@@ -241,6 +247,7 @@ mod tests {
             "pid: [1, 2]\nexe: /opt/*\ncgroup: [/a, /b]\nexclude_pid: 3\nexclude_exe: x\n\
              exclude_cgroup: /c\nlisten:\n  - 127.0.0.1:1\n  - unix:/run/g\nprobes: off\n\
              top_sites: 10\nmax_processes: 100\nmax_sites: 1000\n\
+             web_config: /etc/web.yml\nhttp_host: [a.test, \"*\"]\n\
              scan_interval: 500ms\ninterval: 2s\nonce: true\noutput: json\nsettle: 200ms\nfor: 1m\n\
              allow: main.*\nstrict: true\nignore_exit: false\nreport: out.xml\nlog_format: json\ncri_socket: none\nhost_root: /host\nverbose: 2\nquiet: 1\n",
         )
@@ -249,6 +256,10 @@ mod tests {
         assert_eq!(config.exe, [Text("/opt/*".into())]);
         assert_eq!(config.exclude_pid, [Within(3)]);
         assert_eq!(config.listen.len(), 2);
+        assert_eq!(
+            (config.web_config, config.http_host.len()),
+            (Some(Text("/etc/web.yml".into())), 2)
+        );
         assert_eq!(config.probes, Some(Probes::Off));
         assert_eq!(config.scan_interval, Some(Interval(Duration::from_millis(500))));
         assert_eq!(config.interval, Some(Interval(Duration::from_secs(2))));

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 mod value;
 mod failure;
 mod alerts;
+mod http;
 mod otlp;
 mod config;
 mod selection;

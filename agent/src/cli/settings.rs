@@ -20,6 +20,7 @@ use crate::{
     },
     probe::Limits,
     run::settings::AgentSettings,
+    serve::gate::GateSettings,
 };
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:4676";
@@ -112,7 +113,8 @@ pub(super) fn agent(
             .probe_budget
             .or(config.probe_budget)
             .map_or(DEFAULT_SHARE, |share| share.0),
-        http_dumps: daemon.http_dumps.or(config.http_dumps).unwrap_or(false),
+        http_dumps: daemon.http.dumps(config),
+        gate: daemon.http.settings(config),
         names: names.settings(config)?,
         notify: AlertsConfig::settings(config.alerts.as_ref(), &daemon.alertmanager)?,
         otlp: daemon.otlp.settings(config)?,
@@ -141,6 +143,7 @@ pub(super) fn top(args: &TopArgs, config: &Config) -> Result<TopSettings, Failur
         probe_budget: share(config.probe_budget),
         http_dumps: false,
         names: names.settings(config)?,
+        gate: GateSettings::default(),
         notify: None,
         otlp: None,
         kernel_diagnostics: false,

@@ -21,6 +21,23 @@ impl<const LEAST: u32, const MOST: u32> FromStr for Within<LEAST, MOST> {
     }
 }
 
+/// The name of a host, without a port; `*` for any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct HostName(pub(super) String);
+
+impl FromStr for HostName {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let fits = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+        let named = !text.is_empty() && text.len() <= 253 && text.chars().all(fits);
+        if named || text == "*" {
+            return Ok(Self(text.to_owned()));
+        }
+        Err("the name of a host is needed, without a port, or * for any")
+    }
+}
+
 /// A process id.
 pub(super) type PidValue = Within<1, { u32::MAX }>;
 

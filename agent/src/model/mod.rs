@@ -7,6 +7,7 @@ pub mod dump;
 pub mod escape;
 pub mod exporting;
 pub mod configuration;
+pub mod serving;
 pub mod json;
 pub mod leak;
 pub mod naming;

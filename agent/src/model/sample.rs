@@ -19,6 +19,7 @@ use crate::{
         runtime::{
             Counts, Gc, GoroutineTable, Heap, HeapGoal, Runtime, Scans, State, TimeHistogram,
         },
+        serving::Serving,
         site::{Site, SiteName},
         snapshot::{AgentHealth, Lost, Snapshot},
         watch::{Watch, Watches},
@@ -198,6 +199,11 @@ pub(crate) fn snapshot(processes: Vec<Process>) -> Snapshot {
             refused_points: 5,
         }),
         configuration: Some(Configuration { successful: true, taken_at: 1_767_225_500.75 }),
+        serving: Some(Serving {
+            web_config_is_in_force: Some(true),
+            certificate_ends: Some(1_800_000_000),
+            refused: vec![("login", 3)],
+        }),
         agent: AgentHealth {
             lost: Lost { events: 1, processes: 2, sites: 3, threads: 4 },
             seconds_per_hit: Some(0.000_001),

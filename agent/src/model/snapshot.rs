@@ -2,7 +2,7 @@
 
 use super::{
     alerting::Alerting, configuration::Configuration, exporting::Exporting, naming::LookupFailures,
-    process::Process,
+    process::Process, serving::Serving,
 };
 
 /// Events and table entries that were lost, by where.
@@ -55,4 +55,6 @@ pub struct Snapshot {
     pub exporting: Option<Exporting>,
     /// What became of the agent's configuration; `None` where it has none that could be read again.
     pub configuration: Option<Configuration>,
+    /// How serving over HTTP goes; `None` where nothing is served.
+    pub serving: Option<Serving>,
 }

@@ -29,7 +29,7 @@ use super::{
 use crate::{
     discover::proc_fs::ProcFs,
     probe::Probes,
-    serve::{listen::Listener, serve, source::Source as _},
+    serve::{gate::Gate, listen::Listener, serve, source::Source as _},
 };
 
 /// Runs the daemon until it is told to end by `SIGTERM` or `SIGINT`. At `SIGHUP` it asks `again`
@@ -64,7 +64,9 @@ async fn daemon(
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
     let mut lease = signal(SignalKind::io())?;
-    let listeners = listeners(settings, sockets).await?;
+    let gate = Gate::open(&settings.gate)?;
+    let listeners = listeners(settings, sockets, &gate).await?;
+    gate.judge(&listeners, settings.http_dumps)?;
     let clients = Clients::default();
     let successors = clients.prepare(settings)?;
     let (mail, mailbox) = mailbox().context("cannot make a mailbox")?;
@@ -96,6 +98,7 @@ async fn daemon(
         handing_out: HandingOut::new(settings.http_dumps),
         clients,
         configuration: Outcome::new(),
+        gate: Arc::clone(&gate),
     });
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let asked = Arc::clone(&answering);
@@ -135,7 +138,7 @@ async fn daemon(
         reloading.abort();
     };
     let source = Arc::clone(&answering);
-    serve(listeners, source, ended).await;
+    serve(listeners, source, gate, ended).await;
     answering.clients.dismiss();
     mail.send(Request::Stop);
     let outcome = match outcome {
@@ -157,17 +160,18 @@ async fn daemon(
 async fn listeners(
     settings: &AgentSettings,
     sockets: Vec<HandedOver>,
+    gate: &Gate,
 ) -> anyhow::Result<Vec<Listener>> {
     let mut listeners = Vec::new();
     for HandedOver { socket, what } in sockets {
         let listener = Listener::handed_over(socket, &what)?;
-        tracing::info!(address = %listener, socket = what, "listening, as handed over");
+        tracing::info!(address = gate.url(&listener), socket = what, "listening, as handed over");
         listeners.push(listener);
     }
     if listeners.is_empty() {
         for address in &settings.listen {
             let listener = Listener::bind(address).await?;
-            tracing::info!(address = %listener, "listening");
+            tracing::info!(address = gate.url(&listener), "listening");
             listeners.push(listener);
         }
     }

@@ -16,7 +16,10 @@ use super::{
 use crate::{
     discover::identity::Pid,
     model::{dump::Dump, series::Series, snapshot::Snapshot},
-    serve::source::{BoxFuture, NoDump, Source},
+    serve::{
+        gate::Gate,
+        source::{BoxFuture, NoDump, Source},
+    },
 };
 
 /// Answers from the engine.
@@ -26,6 +29,7 @@ pub(super) struct Answering {
     pub(super) handing_out: HandingOut,
     pub(super) clients: Clients,
     pub(super) configuration: Outcome,
+    pub(super) gate: Arc<Gate>,
 }
 
 impl Source for Answering {
@@ -39,6 +43,7 @@ impl Source for Answering {
             let whole = Arc::make_mut(&mut snapshot);
             self.clients.complete(whole);
             whole.configuration = Some(self.configuration.configuration());
+            whole.serving = Some(self.gate.serving());
             snapshot
         })
     }

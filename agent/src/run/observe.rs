@@ -52,6 +52,7 @@ impl Engine {
             alerting: None,
             exporting: None,
             configuration: None,
+            serving: None,
             agent: health(
                 self.lost(),
                 self.owners.failures(),

@@ -88,6 +88,9 @@ impl Reloader {
         let (settings, mut fixed) = keep_fixed(settings, &self.in_force);
         fixed.extend(kept);
         let successors = self.answering.clients.prepare(&settings)?;
+        if settings.http_dumps {
+            self.answering.gate.permits_dumps()?;
+        }
         let (reply, answer) = oneshot::channel();
         self.mail.send(Request::Settings(Box::new(settings.clone()), reply));
         // An engine that has ended takes the agent with it.
@@ -111,12 +114,15 @@ fn keep_fixed(new: AgentSettings, old: &AgentSettings) -> (AgentSettings, Vec<&'
         ("max_sites", new.limits.sites != old.limits.sites),
         ("cri_socket", new.names.cri != old.names.cri),
         ("host_root", new.names.host_root != old.names.host_root),
+        ("web_config", new.gate.web_config != old.gate.web_config),
+        ("http_host", new.gate.hosts != old.gate.hosts),
     ];
     let keys = changes.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect();
     let settings = AgentSettings {
         listen: old.listen.clone(),
         limits: old.limits,
         names: old.names.clone(),
+        gate: old.gate.clone(),
         kernel_diagnostics: old.kernel_diagnostics,
         ..new
     };

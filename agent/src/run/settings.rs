@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::{
     discover::selection::Selection, names::settings::NamesSettings,
     notify::settings::NotifySettings, otlp::settings::OtlpSettings, probe::Limits,
+    serve::gate::GateSettings,
 };
 
 /// Whether uprobes are attached.
@@ -42,6 +43,8 @@ pub struct AgentSettings {
     pub http_dumps: bool,
     /// Where names of containers are looked up.
     pub names: NamesSettings,
+    /// Who is answered.
+    pub gate: GateSettings,
     /// What is told of whom; `None` where nobody is.
     pub notify: Option<NotifySettings>,
     /// What is pushed where; `None` where nothing is.

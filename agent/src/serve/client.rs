@@ -20,6 +20,7 @@ use tokio::{
 };
 
 use super::{
+    gate::{Gate, GateSettings},
     listen::Listener,
     serve,
     source::{BoxFuture, NoDump, Source},
@@ -94,7 +95,8 @@ impl Running {
     }
 
     pub(super) async fn get(&self, path: &str) -> Answer {
-        self.ask(&format!("GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")).await
+        self.ask(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))
+            .await
     }
 
     pub(super) async fn stop(self) {
@@ -111,12 +113,20 @@ pub(super) fn start_with(
     listener: Listener,
     snapshot: Snapshot,
 ) -> (Arc<Fixed>, oneshot::Sender<()>, JoinHandle<()>) {
+    start_behind(Gate::open(&GateSettings::default()).unwrap(), listener, snapshot)
+}
+
+pub(super) fn start_behind(
+    gate: Arc<Gate>,
+    listener: Listener,
+    snapshot: Snapshot,
+) -> (Arc<Fixed>, oneshot::Sender<()>, JoinHandle<()>) {
     let snapshot = Arc::new(snapshot);
     let source =
         Arc::new(Fixed { snapshot, ready: AtomicBool::new(false), dumps: AtomicBool::new(false) });
     let (stop, stopped) = oneshot::channel::<()>();
     let shutdown = async { stopped.await.unwrap_or_default() };
-    let server = tokio::spawn(serve(vec![listener], Arc::clone(&source) as _, shutdown));
+    let server = tokio::spawn(serve(vec![listener], Arc::clone(&source) as _, gate, shutdown));
     (source, stop, server)
 }
 

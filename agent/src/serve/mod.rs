@@ -1,7 +1,7 @@
 //! HTTP: metrics for Prometheus, and the API.
 //!
 //! [`listen`] opens the addresses, so that the agent can refuse early; [`serve`] answers on them
-//! from what a [`source::Source`] knows at that moment.
+//! from what a [`source::Source`] knows at that moment, whom a [`gate::Gate`] lets through.
 
 pub mod source;
 
@@ -15,6 +15,11 @@ mod dumps;
 mod routes;
 
 pub mod listen;
+mod web;
+mod host;
+mod places;
+pub mod gate;
+mod connection;
 mod server;
 
 #[cfg(test)]
@@ -23,3 +28,4 @@ mod client;
 mod tests;
 
 pub use server::serve;
+pub use web::WebError;

@@ -21,6 +21,7 @@ mod probes;
 mod processes;
 mod scans;
 mod sched;
+mod serving;
 mod sites;
 
 // How they are written.
@@ -42,7 +43,7 @@ pub use format::{Exposition, Format};
 const TOP_SITES: usize = 50;
 
 /// All families, in the order of the exposition.
-const ALL: [&[Family]; 11] = [
+const ALL: [&[Family]; 12] = [
     goroutines::FAMILIES,
     sites::FAMILIES,
     leaks::FAMILIES,
@@ -53,5 +54,6 @@ const ALL: [&[Family]; 11] = [
     scans::FAMILIES,
     notify::FAMILIES,
     otlp::FAMILIES,
+    serving::FAMILIES,
     agent::FAMILIES,
 ];
