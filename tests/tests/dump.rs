@@ -15,7 +15,7 @@ use goroscope_tests::{
     speaker::Speaker,
     stacked::{self, Stacked},
     table::Table,
-    toolchain::{Go, VERSIONS},
+    toolchain::{DEBIAN, Go, WITH_DEBIAN},
 };
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde::Deserialize;
@@ -24,6 +24,10 @@ use serde::Deserialize;
 const ATTEMPTS: usize = 40;
 /// Goroutines beside those that differ, in one more row.
 const MANY: &str = "100000";
+/// Go 1.19 ends a stack after 100 calls without a word, those included that it does not show: of the
+/// deep stacks here, which wait for a channel, `gopark`, `chanrecv` and `chanrecv1`. Later releases
+/// leave out the middle of stacks, and say so.
+const SHOWN_BY_119: usize = 97;
 /// The goroutine that dumps: its own dump says that it runs, and what.
 const MAIN: u64 = 1;
 
@@ -31,9 +35,9 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let mut rows = Mode::LAID_OUT.map(|mode| mode.to_string()).to_vec();
     rows.push(MANY.to_owned());
-    let table = Arc::new(Table::new("dumps", rows, &VERSIONS));
+    let table = Arc::new(Table::new("dumps", rows, &WITH_DEBIAN));
     let mut trials = Vec::new();
-    for version in VERSIONS {
+    for version in WITH_DEBIAN {
         let modes = Mode::LAID_OUT.map(|mode| (mode, "0", mode.to_string()));
         for (mode, more, row) in modes.into_iter().chain([(Mode::Normal, MANY, MANY.to_owned())]) {
             let name = format!("dump::go{version}::{row}");
@@ -90,7 +94,7 @@ fn check(go: &Go, mode: Mode, more: &str) -> Result<()> {
     for _ in 0..ATTEMPTS {
         program.speaker.say("")?;
         program.speaker.ready()?;
-        let result = compare(&program);
+        let result = compare(&program, go.version);
         program.speaker.say("")?;
         if !program.speaker.hear::<Report>()?.moved {
             return result;
@@ -99,7 +103,7 @@ fn check(go: &Go, mode: Mode, more: &str) -> Result<()> {
     bail!("the program does not come to rest");
 }
 
-fn compare(program: &Program) -> Result<()> {
+fn compare(program: &Program, version: &str) -> Result<()> {
     let pid = program.speaker.pid();
     let own = stacked::parse(&fs::read_to_string(&program.own)?)?;
     ensure!(own.len() > 50, "the program has {} goroutines", own.len());
@@ -120,7 +124,7 @@ fn compare(program: &Program) -> Result<()> {
             let is_its = Path::new(&format!("/proc/{pid}/task/{thread}")).exists();
             ensure!(ours.state == "running" && is_its, "{goroutine:?}");
         } else {
-            differ(goid, told, &ours, &mut differences);
+            differ(goid, told, &ours, version, &mut differences);
         }
     }
     let found = |goid: &u64| dump.goroutines.iter().any(|g| g.goid == *goid && !g.system);
@@ -140,7 +144,8 @@ fn compare(program: &Program) -> Result<()> {
     for (goid, told) in own.iter().filter(|(goid, _)| **goid != MAIN) {
         match text.get(goid) {
             Some(ours) => {
-                differ(*goid, told, &ours.clone().shortened(told.elided), &mut differences);
+                let ours = ours.clone().shortened(told.elided);
+                differ(*goid, told, &ours, version, &mut differences);
             }
             None => differences.push(format!("goroutine {goid} is not in the text")),
         }
@@ -150,13 +155,23 @@ fn compare(program: &Program) -> Result<()> {
     Ok(())
 }
 
-fn differ(goid: u64, told: &Stacked, ours: &Stacked, differences: &mut Vec<String>) {
-    let mut told = told.clone();
-    // Text has an addition for goroutines in a bubble of package synctest that is no part of it.
-    if let Some(state) = told.state.strip_suffix(" (durable)") {
-        told.state = state.to_owned();
+fn differ(goid: u64, told: &Stacked, ours: &Stacked, version: &str, all: &mut Vec<String>) {
+    let mut ours = ours.clone();
+    if version == DEBIAN {
+        if told.calls.len() == SHOWN_BY_119 {
+            ours.calls.truncate(SHOWN_BY_119);
+        }
+        // Of a function that was preempted by a signal, Go 1.19 shows the line of the instruction
+        // before the next one, which it may have jumped over. Later releases do as we do.
+        let file = |place: &str| place.rsplit_once(':').map(|(file, _)| file.to_owned());
+        if ours.state == "runnable"
+            && let (Some((_, told)), Some((_, ours))) = (told.calls.first(), ours.calls.first_mut())
+            && file(told) == file(ours)
+        {
+            ours.clone_from(told);
+        }
     }
-    if told != *ours {
-        differences.push(format!("goroutine {goid}\n  the program: {told:#?}\n  ours: {ours:#?}"));
+    if *told != ours {
+        all.push(format!("goroutine {goid}\n  the program: {told:#?}\n  ours: {ours:#?}"));
     }
 }
