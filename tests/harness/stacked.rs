@@ -103,6 +103,9 @@ pub struct Goroutine {
     pub state: String,
     /// What it waits for.
     pub wait_reason: Option<String>,
+    /// Only others of its bubble of package synctest can end its wait.
+    #[serde(default)]
+    pub durable: bool,
     /// It is the runtime's own.
     pub system: bool,
     /// It ran each time it was looked at.
@@ -153,7 +156,8 @@ impl Goroutine {
             (function + &parent.unwrap_or_default(), place)
         });
         Stacked {
-            state: self.wait_reason.as_ref().unwrap_or(&self.state).clone(),
+            state: self.wait_reason.as_ref().unwrap_or(&self.state).clone()
+                + if self.durable { " (durable)" } else { "" },
             locked: self.locked_to_thread,
             calls: self.stack.iter().map(Place::call).collect(),
             elided: None,

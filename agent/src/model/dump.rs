@@ -54,6 +54,9 @@ pub struct Goroutine {
     pub state: Arc<str>,
     /// What it waits for, in the runtime's own words; `None` where it does not wait.
     pub wait_reason: Option<Arc<str>>,
+    /// It is in a bubble of package synctest, and only others of the bubble can end its wait (where
+    /// the reason does not say so itself).
+    pub durable: bool,
     /// For how long it has waited, in seconds; `None` where the runtime has not noted it.
     pub wait_seconds: Option<f64>,
     /// It is one of the runtime's own.

@@ -36,6 +36,8 @@ pub(super) struct Details {
     pub(super) locked: bool,
     /// Since when it waits or is in a system call; 0 where that is not noted.
     pub(super) since: u64,
+    /// It belongs to a bubble of package synctest (from 1.25).
+    pub(super) in_bubble: bool,
 }
 
 impl Saved {
@@ -72,11 +74,16 @@ impl Saved {
 
 impl Details {
     pub(super) fn parse(g: &G, record: Bytes<'_>) -> Option<Self> {
+        let bubble = match g.bubble {
+            Some(offset) => record.u64(offset)?,
+            None => 0,
+        };
         let thread = ProcessAddress(record.u64(g.m)?);
         Some(Self {
             thread: (thread.0 != 0).then_some(thread),
             locked: record.u64(g.lockedm)? != 0,
             since: u64::try_from(record.i64(g.waitsince)?).unwrap_or(0),
+            in_bubble: bubble != 0,
         })
     }
 }

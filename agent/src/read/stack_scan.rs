@@ -51,6 +51,8 @@ pub struct Seen {
     pub torn: bool,
     /// It is locked to a thread.
     pub locked: bool,
+    /// It belongs to a bubble of package synctest (from Go 1.25).
+    pub in_bubble: bool,
     /// Id of the thread that runs it or waits for its system call.
     pub thread: Option<u32>,
     /// Since when it waits or is in a system call, on the target's monotonic clock, in
@@ -388,6 +390,7 @@ impl<M: Memory> StackScan<'_, '_, M> {
             unsampled: None,
             torn: end.is_none() && goroutine.state != State::Running,
             locked: details.locked,
+            in_bubble: details.in_bubble,
             thread,
             since: if waits { details.since } else { 0 },
         }

@@ -20,7 +20,27 @@ const HEADER: usize = 16;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WaitReasons(Vec<String>);
 
+/// What a goroutine in a bubble of package synctest waits for durably: only others of the bubble can
+/// end it. Go's dump adds the word, except where the name has it.
+/// <https://github.com/golang/go/blob/go1.26.0/src/runtime/runtime2.go> (`isIdleInSynctest`)
+const DURABLE: [&str; 8] = [
+    "chan receive (nil chan)",
+    "chan send (nil chan)",
+    "select (no cases)",
+    "sleep",
+    "sync.Cond.Wait",
+    "coroutine",
+    "synctest.Run",
+    "synctest.Wait",
+];
+
 impl WaitReasons {
+    /// Whether Go's dump calls this reason durable, of a goroutine in a bubble of package synctest.
+    #[must_use]
+    pub fn is_durable(name: &str) -> bool {
+        DURABLE.contains(&name)
+    }
+
     /// Reads the table of `count` strings at `at`.
     ///
     /// # Errors

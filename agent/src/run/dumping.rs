@@ -247,7 +247,9 @@ impl Taking<'_> {
     }
 
     fn goroutine(&mut self, seen: &Seen, steps: &[Step]) -> Goroutine {
-        let Seen { goroutine, end, sampled, unsampled, torn, locked, thread, since } = *seen;
+        let Seen { goroutine, end, sampled, unsampled, torn, locked, in_bubble, thread, since } =
+            *seen;
+        let wait_reason = self.words.reason(goroutine.wait_reason);
         let why = unsampled.filter(|_| !goroutine.system);
         let no_stack = why
             .map(|why| Arc::clone(self.why.entry(why).or_insert_with(|| why.to_string().into())));
@@ -262,7 +264,8 @@ impl Taking<'_> {
             parent_goid: goroutine.parent_goid.filter(|parent| *parent != 0),
             wait_seconds: (since != 0).then(|| waited(since)),
             state: self.words.state(goroutine.state),
-            wait_reason: self.words.reason(goroutine.wait_reason),
+            durable: in_bubble && wait_reason.as_deref().is_some_and(WaitReasons::is_durable),
+            wait_reason,
             system: goroutine.system,
             torn,
             locked_to_thread: locked,

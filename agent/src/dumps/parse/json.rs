@@ -117,6 +117,8 @@ struct GoroutineJson<'a> {
     state: Option<Cow<'a, str>>,
     #[serde(borrow)]
     wait_reason: Option<Cow<'a, str>>,
+    #[serde(default)]
+    durable: bool,
     wait_seconds: Option<f64>,
     #[serde(default)]
     system: bool,
@@ -191,6 +193,7 @@ impl GoroutineJson<'_> {
             parent_goid: self.parent_goid,
             state: kept.name(&self.state.unwrap_or_default()),
             wait_reason: self.wait_reason.map(|reason| kept.name(&reason)),
+            durable: self.durable,
             wait_seconds: self.wait_seconds,
             system: self.system,
             torn: self.torn,

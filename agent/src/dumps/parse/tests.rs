@@ -161,18 +161,19 @@ fn goroutine() -> impl Strategy<Value = Goroutine> {
             .prop_map(|reason| ("waiting", Some(Arc::from(reason)))),
     ];
     let place_with_file = place().prop_map(|place| Place { file: "/a b/c.go".into(), ..place });
-    let flags = any::<[bool; 5]>();
+    let flags = any::<[bool; 6]>();
     let no_stack = select(vec![None, Some("its thread is not known")]);
     let numbers = (option::of(1..9_u64), option::of(0..999_u32), option::of(1..9_u32));
     let places = (option::of(place_with_file), option::of(place()));
     (state, vec(frame(), 0..6), flags, numbers, no_stack, places).prop_map(
         |((state, wait_reason), frames, flags, numbers, no_stack, (created_by, start))| {
-            let [torn, locked_to_thread, truncated, system, sampled] = flags;
+            let [torn, locked_to_thread, truncated, system, sampled, durable] = flags;
             let (parent_goid, wait_seconds, thread) = numbers;
             Goroutine {
                 goid: 0,
                 parent_goid,
                 state: state.into(),
+                durable: durable && wait_reason.as_deref() == Some("sleep"),
                 wait_reason,
                 wait_seconds: wait_seconds.map(f64::from),
                 system,

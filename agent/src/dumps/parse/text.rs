@@ -10,7 +10,7 @@ use super::{ParseError, kept::Kept};
 use crate::{
     dumps::{
         name,
-        write::text::{FOREIGN, MORE, NO_STATE, UNAVAILABLE},
+        write::text::{DURABLE, DURABLE_BY_NAME, FOREIGN, MORE, NO_STATE, UNAVAILABLE},
     },
     model::dump::{Dump, Frame, Goroutine, Place},
 };
@@ -89,6 +89,7 @@ struct Header<'a> {
     goid: u64,
     state: &'a str,
     wait_reason: Option<&'a str>,
+    durable: bool,
     minutes: Option<u32>,
     locked: bool,
 }
@@ -111,6 +112,10 @@ impl<'a> Header<'a> {
         }
         let mut parts = inner.split(", ");
         let word = parts.next()?;
+        let (word, durable) = match word.strip_suffix(DURABLE) {
+            Some(word) if !DURABLE_BY_NAME.contains(&word) => (word, true),
+            _ => (word, false),
+        };
         let word = word.strip_suffix(" (scan)").unwrap_or(word);
         let (word, leaked) = match word.strip_suffix(" (leaked)") {
             Some(word) => (word, true),
@@ -122,7 +127,7 @@ impl<'a> Header<'a> {
             _ if STATES.contains(&word) => (word, None),
             _ => ("waiting", Some(word)),
         };
-        let mut header = Self { goid, state, wait_reason, minutes: None, locked: false };
+        let mut header = Self { goid, state, wait_reason, durable, minutes: None, locked: false };
         for part in parts {
             if part == "locked to thread" {
                 header.locked = true;
@@ -144,6 +149,7 @@ fn goroutine<'a, I: Iterator<Item = (usize, &'a str)>>(
         goid: header.goid,
         state: kept.name(header.state),
         wait_reason: header.wait_reason.map(|reason| kept.name(reason)),
+        durable: header.durable,
         wait_seconds: header.minutes.map(|minutes| f64::from(minutes) * 60.0),
         locked_to_thread: header.locked,
         count: 1,

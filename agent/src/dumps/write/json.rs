@@ -77,6 +77,8 @@ struct GoroutineJson<'a> {
     parent_goid: Option<u64>,
     state: Option<&'a str>,
     wait_reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "is_false")]
+    durable: bool,
     wait_seconds: Option<f64>,
     system: bool,
     torn: bool,
@@ -146,6 +148,7 @@ impl<'a> From<&'a Goroutine> for GoroutineJson<'a> {
             parent_goid: goroutine.parent_goid,
             state: Some(&*goroutine.state).filter(|state| !state.is_empty()),
             wait_reason: goroutine.wait_reason.as_deref(),
+            durable: goroutine.durable,
             wait_seconds: goroutine.wait_seconds,
             system: goroutine.system,
             torn: goroutine.torn,

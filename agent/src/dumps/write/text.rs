@@ -18,6 +18,11 @@ pub(in crate::dumps) const UNAVAILABLE: &str =
 pub(in crate::dumps) const MORE: &str = "...additional frames elided...";
 /// A function without a name.
 pub(in crate::dumps) const FOREIGN: &str = "non-Go function";
+/// Behind the reason of a wait that only others of the same bubble of package synctest can end.
+pub(in crate::dumps) const DURABLE: &str = " (durable)";
+/// Reasons whose name has that already.
+pub(in crate::dumps) const DURABLE_BY_NAME: [&str; 4] =
+    ["chan receive", "chan send", "select", "sync.WaitGroup.Wait"];
 /// A state without a name.
 pub(in crate::dumps) const NO_STATE: &str = "???";
 
@@ -63,6 +68,9 @@ fn header(goroutine: &Goroutine, out: &mut impl Write) -> io::Result<()> {
     write!(out, "goroutine {} [{}", goroutine.goid, name::of_state(word))?;
     if state == "leaked" && word != state {
         write!(out, " (leaked)")?;
+    }
+    if goroutine.durable {
+        write!(out, "{DURABLE}")?;
     }
     let minutes = goroutine.wait_seconds.map_or(0.0, |seconds| (seconds / 60.0).floor());
     if minutes >= 1.0 {
@@ -133,6 +141,15 @@ mod tests {
         assert!(written.chars().all(|c| c == '\n' || c == '\t' || !c.is_control()), "{written}");
         assert_eq!(written.lines().filter(|line| line.starts_with("goroutine ")).count(), 1);
         assert_eq!(written.lines().filter(|line| line.starts_with("created by ")).count(), 1);
+    }
+
+    #[test]
+    fn waits_within_a_bubble() {
+        let mut dump = samples::small();
+        dump.goroutines.truncate(2);
+        dump.goroutines[1].wait_reason = Some("sleep".into());
+        dump.goroutines[1].durable = true;
+        assert!(text(&dump).contains("[sleep (durable), 3 minutes, locked to thread]:\n"));
     }
 
     #[test]

@@ -53,6 +53,7 @@ pub struct G {
     pub gopc: u32,
     pub startpc: u32,
     pub running_cleanups: Option<u32>,
+    pub bubble: Option<u32>,
     pub lockedm: u32,
 }
 
@@ -235,6 +236,7 @@ impl G {
             gopc: g.at("gopc", 8)?,
             startpc: g.at("startpc", 8)?,
             running_cleanups: g.maybe("runningCleanups", 1)?,
+            bubble: g.maybe("bubble", 8)?,
             lockedm: g.at("lockedm", 8)?,
         })
     }
