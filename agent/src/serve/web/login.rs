@@ -23,6 +23,9 @@ use super::hash::Hash;
 
 /// Hashes that are computed at once.
 const AT_ONCE: usize = 1;
+/// Requests that wait for their turn; more are sent away at once, so that guesses do not take all
+/// places of connections.
+const QUEUE: usize = 16;
 /// How long a request may wait for its turn.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Names that are remembered with their passwords.
@@ -62,6 +65,7 @@ pub(in crate::serve) enum Login {
 #[derive(Debug)]
 pub(super) struct Doorkeeper {
     turns: Arc<Semaphore>,
+    queue: Semaphore,
     /// What name, hash and password come to, by name.
     known: Mutex<HashMap<String, Tag>>,
     /// Known to nobody, and another at each start.
@@ -74,6 +78,7 @@ impl Default for Doorkeeper {
         let secret = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
         Self {
             turns: Arc::new(Semaphore::new(AT_ONCE)),
+            queue: Semaphore::new(QUEUE),
             known: Mutex::default(),
             // Without it nobody is remembered.
             secret: secret.ok(),
@@ -90,6 +95,7 @@ impl Doorkeeper {
         if hash.is_some_and(|hash| self.remembers(&name, hash, &password)) {
             return Login::Welcome;
         }
+        let Ok(_queued) = self.queue.try_acquire() else { return Login::Busy };
         let turn = timeout(PATIENCE, Arc::clone(&self.turns).acquire_owned()).await;
         let Ok(Ok(turn)) = turn else { return Login::Busy };
         // Somebody may have come with the same meanwhile.
@@ -232,6 +238,16 @@ mod tests {
         }
         let ratio = took[0] / took[1];
         assert!((0.5..2.0).contains(&ratio), "{took:?}");
+    }
+
+    #[tokio::test]
+    async fn who_is_known_does_not_queue() {
+        let (users, keeper) = (users(4), Doorkeeper::default());
+        let known = header("ann", "red");
+        assert_eq!(keeper.login(&users, Some(&known)).await, Login::Welcome);
+        let _all = keeper.queue.try_acquire_many(QUEUE as u32).unwrap();
+        assert_eq!(keeper.login(&users, Some(&known)).await, Login::Welcome);
+        assert_eq!(keeper.login(&users, Some(&header("bob", "blue"))).await, Login::Busy);
     }
 
     #[tokio::test]
