@@ -10,6 +10,7 @@ pub mod process;
 pub mod halted;
 pub mod service_manager;
 pub mod systemd;
+pub mod booted;
 pub mod speaker;
 pub mod rest;
 pub mod http;
