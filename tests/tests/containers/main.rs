@@ -102,6 +102,8 @@ fn pods_have_the_names_that_the_runtime_tells() -> Result<()> {
         let of_ps = of_ps(&options, pid)?;
         ensure!(of_ps.names == expected, "ps tells {of_ps:?} of process {pid}");
         ensure!(of_ps.container_id.as_ref() == Some(id), "ps tells {of_ps:?} of container {id}");
+        // As `agent/data/cgroups.txt` has it recorded.
+        has_cgroup(pid, &format!("{}/kubepods/burstable/pod{UID}/{id}", containerd.cgroup.path()))?;
     }
 
     // As an agent sees it that is in a cgroup namespace of its own, as in an unprivileged container.
@@ -162,6 +164,14 @@ fn within_a_cgroup_namespace(containerd: &Containerd, pid: u32, options: &[Strin
     let seen = String::from_utf8(seen.stdout)?;
     ensure!(seen.contains(":/../kubepods"), "it sees {seen:?}");
     known(&agent, pid, &Names::new("shop", "web-0", "app"))
+}
+
+/// Makes sure that the kernel has this path for a process.
+fn has_cgroup(pid: u32, path: &str) -> Result<()> {
+    let cgroups = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
+    let is_it = |line: &str| line.ends_with(&format!(":{path}"));
+    ensure!(cgroups.lines().any(is_it), "process {pid} is not in {path}, but in {cgroups}");
+    Ok(())
 }
 
 fn lives_two_seconds(
@@ -314,6 +324,7 @@ fn a_container_of_podman_has_its_name() -> Result<()> {
     .map(str::to_owned);
     let agent = Agent::start(&options)?;
     known(&agent, pid, &Names { container: "goroscope-test-db".to_owned(), ..Names::default() })?;
+    has_cgroup(pid, &format!("{}/libpod-{}", podman.cgroup.path(), podman.id()))?;
     let of_ps = of_ps(&options[..6], pid)?;
     ensure!(of_ps.container_id.as_deref() == Some(podman.id()), "ps tells {of_ps:?}");
     poll::until("podman's container is gone", PATIENCE, || {

@@ -34,8 +34,7 @@ impl Names {
 
     /// From the object `origin`.
     fn of(origin: &Value) -> Self {
-        let name =
-            |key: &str| origin.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let name = |key| text(origin, key).to_owned();
         Self { namespace: name("namespace"), pod: name("pod"), container: name("container") }
     }
 }
@@ -60,10 +59,20 @@ pub(crate) fn known(agent: &Agent, pid: u32, expected: &Names) -> Result<()> {
         format!("{expected:?}, not {last:?}; {cgroup}; log:\n{}", agent.log().join("\n"))
     })?;
     let processes: Vec<Value> = agent.json("/api/v1/processes")?;
-    let process = processes.iter().find(|process| process["pid"] == pid);
-    let origin = process.context("the API does not know it")?["origin"].clone();
-    ensure!(Names::of(&origin) == *expected, "the API tells {origin} of process {pid}");
+    let origin = origin_of(&processes, pid).context("the API does not know it")?;
+    ensure!(Names::of(origin) == *expected, "the API tells {origin} of process {pid}");
     Ok(())
+}
+
+/// The object `origin` of a process.
+fn origin_of(processes: &[Value], pid: u32) -> Option<&Value> {
+    let is_it = |process: &&Value| process.get("pid").is_some_and(|found| *found == pid);
+    processes.iter().find(is_it)?.get("origin")
+}
+
+/// A text in a JSON object; empty where there is none.
+pub(crate) fn text<'a>(object: &'a Value, key: &str) -> &'a str {
+    object.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// What `ps` with these options tells of a process.
@@ -73,8 +82,7 @@ pub(crate) fn of_ps(options: &[String], pid: u32) -> Result<OfPs> {
     let output = command.output().context("starting goroscope ps")?;
     let processes: Vec<Value> = serde_json::from_slice(&output.stdout)
         .with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
-    let process = processes.iter().find(|process| process["pid"] == pid);
-    let origin = &process.with_context(|| format!("ps does not list {pid}"))?["origin"];
-    let container_id = origin.get("container_id").and_then(Value::as_str).map(str::to_owned);
+    let origin = origin_of(&processes, pid).with_context(|| format!("ps does not list {pid}"))?;
+    let container_id = Some(text(origin, "container_id").to_owned()).filter(|id| !id.is_empty());
     Ok(OfPs { names: Names::of(origin), container_id })
 }

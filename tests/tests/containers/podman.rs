@@ -17,7 +17,7 @@ pub(crate) struct Podman {
     podman: PathBuf,
     libraries: PathBuf,
     folder: TempDir,
-    cgroup: Cgroup,
+    pub(crate) cgroup: Cgroup,
     id: String,
 }
 
