@@ -101,7 +101,10 @@ impl Server {
     fn installs(&mut self) -> Result<()> {
         self.guest.sh("dpkg -i /payload/goroscope.deb")?;
         self.active()?;
-        ensure!(self.property("Type")? == "notify", "the unit is another one");
+        ensure!(
+            ["simple", "notify"].contains(&self.property("Type")?.as_str()),
+            "the unit is another one"
+        );
         self.guest.sh("systemctl is-enabled goroscope.service")?;
         ensure!(
             self.guest.run("systemctl is-active goroscope.socket")?.output.trim() == "inactive",
