@@ -123,11 +123,11 @@ fn a_package_for_rpm_has_all() -> Result<()> {
     let found = dist::find(|_| dist::rpm(std::env::consts::ARCH));
     skip_unless!(
         "a_package_for_rpm_has_all",
-        found.as_ref().map(drop).map_err(Clone::clone).and_then(|()| rpm().map(drop))
+        found.as_ref().map(drop).map_err(Clone::clone).and_then(|()| rpm("rpm").map(drop))
     );
     let path = found.map_err(anyhow::Error::msg)?;
     let query = |what: &[&str]| {
-        let mut rpm = rpm().map_err(anyhow::Error::msg)?;
+        let mut rpm = rpm("rpm").map_err(anyhow::Error::msg)?;
         output(rpm.args(["--query", "--package", "--nosignature"]).args(what).arg(&path))
     };
     let listed = query(&["--list"])?;
@@ -154,17 +154,17 @@ fn a_package_for_rpm_has_all() -> Result<()> {
     let needs = query(&["--requires"])?;
     ensure!(!needs.contains(".so"), "it needs libraries:\n{needs}");
     // What is in it is what its header says.
-    let mut rpm = rpm().map_err(anyhow::Error::msg)?;
-    output(rpm.args(["--checksig", "--nosignature"]).arg(&path))?;
+    let mut keys = rpm("rpmkeys").map_err(anyhow::Error::msg)?;
+    output(keys.args(["--checksig", "--nosignature"]).arg(&path))?;
     Ok(())
 }
 
-/// `rpm`, from Debian's packages, with a database that is nobody's.
-fn rpm() -> Result<Command, String> {
+/// A command of RPM's, from Debian's packages, with a database that is nobody's.
+fn rpm(name: &str) -> Result<Command, String> {
     let folder =
         debian::with_needs("rpm", &["rpm"]).map_err(|error| format!("needs rpm: {error:#}"))?;
     let triplet = format!("{}-linux-gnu", std::env::consts::ARCH);
-    let mut command = Command::new(folder.join("usr/bin/rpm"));
+    let mut command = Command::new(folder.join("usr/bin").join(name));
     let libraries = [folder.join("usr/lib").join(&triplet), folder.join("lib").join(&triplet)];
     let libraries = std::env::join_paths(libraries).map_err(|error| error.to_string())?;
     command
