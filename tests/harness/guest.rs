@@ -18,9 +18,9 @@ use tempfile::TempDir;
 use crate::{cache, debian, poll, process::Guard, requires};
 
 /// How long it may take to start.
-const BOOT: Duration = Duration::from_secs(180);
+const BOOT: Duration = Duration::from_secs(300);
 /// How long a command may take there.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(240);
 /// What is installed beside what Debian holds essential.
 const PACKAGES: &str =
     "systemd,systemd-sysv,udev,dbus,kmod,linux-image-cloud-amd64,initramfs-tools,zstd";
