@@ -24,7 +24,7 @@ use tempfile::TempDir;
 const SUITE: &str = "bookworm";
 const ADDRESS: &str = "127.0.0.1:4676";
 /// How long the agent may take for something; the machine is emulated.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 /// A higher version of the same.
 const UPGRADE: &str = "9.0.0-1";
 

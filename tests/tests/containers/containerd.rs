@@ -115,7 +115,8 @@ impl Containerd {
         self.folder.path().join("log")
     }
 
-    fn ctr(&self, arguments: &[&str]) -> Result<String> {
+    /// Runs `ctr`, and gives what it prints.
+    pub(crate) fn ctr(&self, arguments: &[&str]) -> Result<String> {
         let mut command = Command::new(self.bin.join("ctr"));
         command.arg("--address").arg(self.socket()).args(["--namespace", "k8s.io"]);
         let output = command.args(arguments).stdin(Stdio::null()).output()?;

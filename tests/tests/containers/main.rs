@@ -11,6 +11,7 @@ mod fake;
 mod image;
 mod named;
 mod podman;
+mod shipped;
 
 use std::{
     fs,

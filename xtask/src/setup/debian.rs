@@ -10,7 +10,7 @@ use goroscope_tests::{cache, chromium::Chromium, debian, systemd, tmux, toolchai
 use crate::command;
 
 /// Programs that tests run.
-const PROGRAMS: [&str; 9] = [
+const PROGRAMS: [&str; 11] = [
     "etcd-server",
     "prometheus",
     "prometheus-alertmanager",
@@ -20,6 +20,8 @@ const PROGRAMS: [&str; 9] = [
     "kubernetes-client",
     "apparmor",
     "golang-github-containers-common",
+    "mmdebstrap",
+    "qemu-user-static",
 ];
 /// Those with libraries that not every system has.
 const WITH_LIBRARIES: [&str; 2] = ["podman", "conmon"];
@@ -38,6 +40,11 @@ pub(super) fn install() -> Result<()> {
     }
     if let Err(error) = debian::with_needs("podman", &WITH_LIBRARIES) {
         println!("without Debian's podman: {error:#}");
+    }
+    for (name, wanted) in [("qemu-system", "qemu-system-x86"), ("rpm", "rpm")] {
+        if let Err(error) = debian::with_needs(name, &[wanted]) {
+            println!("without Debian's {wanted}: {error:#}");
+        }
     }
     if let Err(error) = Chromium::find() {
         println!("without a browser: {error:#}");

@@ -74,7 +74,8 @@ pub(super) fn install() -> Result<Zig> {
         .map(|()| zig)
 }
 
-/// Rust and its build scripts name targets as LLVM does, which Zig does not understand.
+/// Rust and its build scripts name targets as LLVM does, which Zig does not understand; and it passes
+/// over the one word for a program that can be anywhere and needs no loader.
 fn compiler(folder: &Path, architecture: &str) -> String {
     format!(
         r#"{}
@@ -82,6 +83,7 @@ for word do
     shift
     case "$word" in
         --target=* | -m64) ;;
+        -static-pie) set -- "$@" -static -pie ;;
         *) set -- "$@" "$word" ;;
     esac
 done

@@ -12,7 +12,7 @@ use clap::{Args, ValueEnum};
 use goroscope_tests::{toolchain, workspace};
 
 use crate::{
-    build, command,
+    build, command, dist,
     fuzz::{self, Fuzzer, Target},
     lint, setup,
 };
@@ -76,6 +76,13 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         match build::release() {
             Ok(()) => tally.passed += 1,
             Err(error) => tally.failure("build::release", &format!("{error:#}")),
+        }
+        // Parts of names are for quick runs, which take what is there.
+        if options.filter.is_none() {
+            match dist::for_tests() {
+                Ok(()) => tally.passed += 1,
+                Err(error) => tally.failure("build::dist", &format!("{error:#}")),
+            }
         }
         runner.goroscope = workspace::target().join("release/goroscope");
         runner.stream = true;
