@@ -47,6 +47,8 @@ pub(super) struct Config {
     #[serde(deserialize_with = "many")]
     pub(super) listen: Vec<Text>,
     #[serde(deserialize_with = "one")]
+    pub(super) node_name: Option<Text>,
+    #[serde(deserialize_with = "one")]
     pub(super) probes: Option<Probes>,
     #[serde(deserialize_with = "one")]
     pub(super) probe_budget: Option<Share>,
@@ -239,7 +241,7 @@ mod tests {
     fn every_key() {
         let config = Config::parse(
             "pid: [1, 2]\nexe: /opt/*\ncgroup: [/a, /b]\nexclude_pid: 3\nexclude_exe: x\n\
-             exclude_cgroup: /c\nlisten:\n  - 127.0.0.1:1\n  - unix:/run/g\nprobes: off\n\
+             exclude_cgroup: /c\nlisten:\n  - 127.0.0.1:1\n  - unix:/run/g\nnode_name: n1\nprobes: off\n\
              top_sites: 10\nmax_processes: 100\nmax_sites: 1000\n\
              scan_interval: 500ms\ninterval: 2s\nonce: true\noutput: json\nsettle: 200ms\nfor: 1m\n\
              allow: main.*\nstrict: true\nignore_exit: false\nreport: out.xml\nlog_format: json\ncri_socket: none\nhost_root: /host\nverbose: 2\nquiet: 1\n",
@@ -249,6 +251,7 @@ mod tests {
         assert_eq!(config.exe, [Text("/opt/*".into())]);
         assert_eq!(config.exclude_pid, [Within(3)]);
         assert_eq!(config.listen.len(), 2);
+        assert_eq!(config.node_name, Some(Text("n1".into())));
         assert_eq!(config.probes, Some(Probes::Off));
         assert_eq!(config.scan_interval, Some(Interval(Duration::from_millis(500))));
         assert_eq!(config.interval, Some(Interval(Duration::from_secs(2))));
