@@ -191,6 +191,10 @@ pub(super) struct DaemonArgs {
         hide_env_values = true
     )]
     pub(super) listen: Vec<Text>,
+    /// Name of this host, in alerts and what is pushed by OTLP; in a pod the host's name is the pod's
+    /// [default: the host's name]
+    #[arg(long, value_name = "NAME", env = "GOROSCOPE_NODE_NAME", hide_env_values = true)]
+    pub(super) node_name: Option<Text>,
     /// Whether to attach uprobes [default: auto]
     #[arg(long, value_name = "MODE", env = "GOROSCOPE_PROBES", hide_env_values = true)]
     pub(super) probes: Option<Probes>,

@@ -49,6 +49,8 @@ pub(super) struct Config {
     #[serde(deserialize_with = "many")]
     pub(super) listen: Vec<Text>,
     #[serde(deserialize_with = "one")]
+    pub(super) node_name: Option<Text>,
+    #[serde(deserialize_with = "one")]
     pub(super) probes: Option<Probes>,
     #[serde(deserialize_with = "one")]
     pub(super) probe_budget: Option<Share>,
@@ -245,7 +247,7 @@ mod tests {
     fn every_key() {
         let config = Config::parse(
             "pid: [1, 2]\nexe: /opt/*\ncgroup: [/a, /b]\nexclude_pid: 3\nexclude_exe: x\n\
-             exclude_cgroup: /c\nlisten:\n  - 127.0.0.1:1\n  - unix:/run/g\nprobes: off\n\
+             exclude_cgroup: /c\nlisten:\n  - 127.0.0.1:1\n  - unix:/run/g\nnode_name: n1\nprobes: off\n\
              top_sites: 10\nmax_processes: 100\nmax_sites: 1000\n\
              web_config: /etc/web.yml\nhttp_host: [a.test, \"*\"]\n\
              scan_interval: 500ms\ninterval: 2s\nonce: true\noutput: json\nsettle: 200ms\nfor: 1m\n\
@@ -260,6 +262,7 @@ mod tests {
             (config.web_config, config.http_host.len()),
             (Some(Text("/etc/web.yml".into())), 2)
         );
+        assert_eq!(config.node_name, Some(Text("n1".into())));
         assert_eq!(config.probes, Some(Probes::Off));
         assert_eq!(config.scan_interval, Some(Interval(Duration::from_millis(500))));
         assert_eq!(config.interval, Some(Interval(Duration::from_secs(2))));

@@ -102,6 +102,11 @@ pub(super) fn agent(
         selection: self::selection(selection, config)?,
         listen,
         probes: daemon.probes.or(config.probes).unwrap_or(Probes::Auto).into(),
+        node_name: daemon
+            .node_name
+            .as_ref()
+            .or(config.node_name.as_ref())
+            .map(|name| name.0.clone()),
         top_sites: usize::try_from(top).unwrap_or(usize::MAX),
         limits,
         scan_interval: interval.map_or(DEFAULT_SCAN_INTERVAL, |interval| interval.0),
@@ -136,6 +141,7 @@ pub(super) fn top(args: &TopArgs, config: &Config) -> Result<TopSettings, Failur
         selection: self::selection(selection, config)?,
         listen: Vec::new(),
         probes: view.probes.or(config.probes).unwrap_or(Probes::Auto).into(),
+        node_name: None,
         top_sites: 0,
         limits,
         scan_interval: config.scan_interval.map_or(DEFAULT_SCAN_INTERVAL, |interval| interval.0),
@@ -258,6 +264,7 @@ mod tests {
             pid: vec![Within(5)],
             exclude_exe: vec![Text("/x".into())],
             listen: vec![Text("unix:/file".into())],
+            node_name: Some(Text("file".into())),
             probes: Some(Probes::Off),
             top_sites: Some(Within(7)),
             max_processes: Some(Within(8)),
@@ -275,6 +282,9 @@ mod tests {
         assert_eq!((from_file.limits.processes, from_file.limits.sites), (8, 9));
         assert_eq!((from_file.top_sites, from_file.scan_interval.as_secs()), (7, 1));
         assert!(from_file.http_dumps && !settings(&["--http-dumps=no"], &config).http_dumps);
+        assert_eq!(from_file.node_name.as_deref(), Some("file"));
+        let named = settings(&["--node-name", "line"], &config);
+        assert_eq!(named.node_name.as_deref(), Some("line"));
         assert_eq!((from_file.probe_budget, from_file.goroutine_scan_budget), (0.02, 0.03));
         let line =
             ["--pid", "6", "--listen", "unix:/line", "--probes", "always", "--top-sites", "3"];

@@ -100,7 +100,8 @@ async fn daemon(
         configuration: Outcome::new(),
         gate: Arc::clone(&gate),
     });
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let own = || rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let host = settings.node_name.clone().unwrap_or_else(own);
     let asked = Arc::clone(&answering);
     let ask: Ask = Arc::new(move || {
         let asked = Arc::clone(&asked);

@@ -110,6 +110,7 @@ impl Reloader {
 fn keep_fixed(new: AgentSettings, old: &AgentSettings) -> (AgentSettings, Vec<&'static str>) {
     let changes = [
         ("listen", new.listen != old.listen),
+        ("node_name", new.node_name != old.node_name),
         ("max_processes", new.limits.processes != old.limits.processes),
         ("max_sites", new.limits.sites != old.limits.sites),
         ("cri_socket", new.names.cri != old.names.cri),
@@ -120,6 +121,7 @@ fn keep_fixed(new: AgentSettings, old: &AgentSettings) -> (AgentSettings, Vec<&'
     let keys = changes.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect();
     let settings = AgentSettings {
         listen: old.listen.clone(),
+        node_name: old.node_name.clone(),
         limits: old.limits,
         names: old.names.clone(),
         gate: old.gate.clone(),

@@ -29,6 +29,8 @@ pub struct AgentSettings {
     pub listen: Vec<String>,
     /// Whether uprobes are attached.
     pub probes: ProbesMode,
+    /// What the host is called in what is pushed; `None` for the name it has itself.
+    pub node_name: Option<String>,
     /// Most creation sites of a process that get series of their own.
     pub top_sites: usize,
     /// Sizes of the kernel's tables.
