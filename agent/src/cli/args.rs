@@ -115,8 +115,8 @@ pub(super) enum Command {
     /// Every goroutine's stack, read from outside while the program runs on
     #[command(
         after_help = "A goroutine that ran each time it was looked at has no stack (torn). One that is running \
-        has that of a sample of its thread, which takes 50 ms at the most and needs CAP_PERFMON or a \
-        process of one's own; where there is none, json says why (no_stack).\n\n\
+        has that of a sample of its thread, which takes 50 ms at the most, and CAP_PERFMON where \
+        kernel.perf_event_paranoid is above 2; where there is none, json says why (no_stack).\n\n\
         Examples:\n  \
         goroscope dump 4242\n  \
         goroscope dump 4242 --summary\n  \

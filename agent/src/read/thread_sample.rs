@@ -96,8 +96,8 @@ pub enum SampleError {
     Gone,
     /// The kernel refuses.
     #[error(
-        "perf_event_open is not permitted; it needs CAP_PERFMON, or for processes of one's own \
-         kernel.perf_event_paranoid 2 or less, and no filter of system calls in its way"
+        "perf_event_open is not permitted; it needs CAP_PERFMON or kernel.perf_event_paranoid at 2 \
+         or less, and no filter of system calls in its way"
     )]
     NotPermitted,
     /// This kernel, or this machine, cannot.
