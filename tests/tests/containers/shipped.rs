@@ -3,11 +3,10 @@
 use std::{
     fs,
     net::{SocketAddr, TcpListener},
-    process::Command,
 };
 
 use anyhow::{Context as _, Result, ensure};
-use goroscope_tests::{agent::PATIENCE, dist, http, poll, process::Guard, prometheus, skip};
+use goroscope_tests::{agent::PATIENCE, debian, dist, http, poll, prometheus, skip};
 
 use crate::{containerd, program};
 
@@ -28,20 +27,26 @@ fn the_shipped_image_runs() -> Result<()> {
     let listed = containerd.ctr(&["images", "ls", "--quiet"])?;
     ensure!(listed.lines().any(|name| name == image), "{image} is not among\n{listed}");
 
-    let target = Guard::start(Command::new(program()?).arg("10m"))?;
+    // In one container the agent, and a Go program beside it in the same pid namespace.
+    let target = containerd.folder().join("target");
+    fs::create_dir(&target)?;
+    fs::copy(program()?, target.join("shop"))?;
+    let mount = format!("type=bind,src={},dst=/target,options=rbind:ro", target.display());
     let address = free_address()?;
     let listen = address.to_string();
-    let pid = target.pid().to_string();
     let cgroup = format!("{}/goroscope", containerd.cgroup.path());
+    let runc = debian::package("runc")?.join("usr/sbin/runc").display().to_string();
     containerd.ctr(&[
         "run",
+        "--runc-binary",
+        &runc,
         "--detach",
         "--snapshotter",
         "native",
         "--net-host",
         "--privileged",
-        "--with-ns",
-        "pid:/proc/1/ns/pid",
+        "--mount",
+        &mount,
         "--cgroup",
         &cgroup,
         &image,
@@ -50,16 +55,20 @@ fn the_shipped_image_runs() -> Result<()> {
         "agent",
         "--listen",
         &listen,
-        "--pid",
-        &pid,
+        "--exe",
+        "/target/*",
     ])?;
+    let exec =
+        ["tasks", "exec", "--detach", "--exec-id", "shop", "goroscope", "/target/shop", "10m"];
+    containerd.ctr(&exec)?;
+    let labels = [("exe", "shop")];
     let scrape = poll::until("the agent in the container watches", PATIENCE, || {
         let scrape = prometheus::parse(&http::get(address, "/metrics", &[])?.text()?)?;
-        let attached = scrape.value("goroscope_probes_attached", &[("pid", &pid)])?;
+        let attached = scrape.value("goroscope_probes_attached", &labels)?;
         Ok((attached > 0.0).then_some(scrape))
     })
     .with_context(|| containerd.ctr(&["tasks", "ls"]).unwrap_or_default())?;
-    ensure!(scrape.count("goroscope_goroutines", &[("pid", &pid)])? > 0, "no goroutines");
+    ensure!(scrape.count("goroscope_goroutines", &labels)? > 0, "no goroutines");
 
     let agent = containerd.pid("goroscope")?;
     let status = fs::read_to_string(format!("/proc/{agent}/status"))?;

@@ -60,6 +60,10 @@ pub(crate) fn all() -> Result<()> {
     for_build()?;
     go(&toolchain::VERSIONS)?;
     for_fuzzing()?;
+    zig()?;
+    for which in Packager::ALL {
+        packager(which)?;
+    }
     debian()?;
     println!("set up: everything is in {}", cache::folder()?.display());
     Ok(())

@@ -16,6 +16,8 @@ pub(crate) enum Packager {
 }
 
 impl Packager {
+    pub(super) const ALL: [Self; 3] = [Self::Deb, Self::Rpm, Self::Parts];
+
     const fn crate_and_version(self) -> (&'static str, &'static str) {
         match self {
             Self::Deb => ("cargo-deb", "3.8.0"),
