@@ -171,7 +171,8 @@ fn rpm(name: &str) -> Result<Command, String> {
         .env("LD_LIBRARY_PATH", libraries)
         .env("RPM_CONFIGDIR", folder.join("usr/lib/rpm"))
         .env("LC_ALL", "C")
-        .args(["--dbpath", "/nonexistent"]);
+        // It makes one where there is none.
+        .args(["--dbpath", concat!(env!("CARGO_TARGET_TMPDIR"), "/rpm")]);
     Ok(command)
 }
 
