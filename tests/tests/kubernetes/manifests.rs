@@ -174,6 +174,19 @@ fn every_capability_is_explained() -> Result<()> {
     Ok(())
 }
 
+/// Those that the overlays add are those of the security model, neither more nor fewer.
+#[test]
+fn the_security_model_has_the_same_capabilities() -> Result<()> {
+    let document = shipped::read("docs/security.md")?;
+    let rows = document.lines().filter_map(|line| line.strip_prefix("| `CAP_"));
+    let named: BTreeSet<String> =
+        rows.filter_map(|row| Some(format!("CAP_{}", row.split_once('`')?.0))).collect();
+    let added = CAPABILITIES.iter().flat_map(|(_, names)| names.iter());
+    let added: BTreeSet<String> = added.map(|name| (*name).to_owned()).collect();
+    ensure!(named == added, "docs/security.md has {named:?}");
+    Ok(())
+}
+
 #[test]
 fn the_parts_name_each_other() -> Result<()> {
     const NAME: &str = "the_parts_name_each_other";
