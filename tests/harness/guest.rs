@@ -101,6 +101,9 @@ impl System {
         }
         let partial = all.join(format!(".{suite}.partial"));
         if partial.exists() {
+            let mounts = fs::read_to_string("/proc/self/mounts")?;
+            let below = format!(" {}/", partial.display());
+            ensure!(!mounts.contains(&below), "something is mounted below {}", partial.display());
             fs::remove_dir_all(&partial)
                 .with_context(|| format!("removing {}", partial.display()))?;
         }
@@ -124,8 +127,12 @@ fn make(suite: &str, folder: &Path) -> Result<()> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path =
         std::env::join_paths([tools.clone()].into_iter().chain(std::env::split_paths(&path)))?;
-    let mut install = Command::new(tools.join("mmdebstrap"));
+    // It mounts the host's /proc, /sys and devices there for a while: where nobody else sees them, and
+    // they are gone with it whatever ends it.
+    let mut install = Command::new("unshare");
     install
+        .args(["--mount", "--propagation", "private"])
+        .arg(tools.join("mmdebstrap"))
         .env("PATH", path)
         .args(["--quiet", "--mode=root", "--variant=minbase", "--format=directory"])
         .args(["--aptopt=APT::Sandbox::User \"root\"", "--dpkgopt=force-unsafe-io"])
