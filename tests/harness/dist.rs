@@ -18,7 +18,7 @@ use crate::{debian, fixture, workspace};
 /// The version that is shipped: that of the workspace.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The name of the image, less its version.
-pub const IMAGE: &str = "ghcr.io/goroscope/goroscope";
+pub const IMAGE: &str = "localhost/goroscope";
 
 /// Where everything lies.
 #[must_use]
