@@ -36,10 +36,14 @@ fn the_shipped_image_runs() -> Result<()> {
     let listen = address.to_string();
     let cgroup = format!("{}/goroscope", containerd.cgroup.path());
     let runc = debian::package("runc")?.join("usr/sbin/runc").display().to_string();
+    let notes = containerd.folder().join("runc").display().to_string();
     containerd.ctr(&[
         "run",
         "--runc-binary",
         &runc,
+        // Its notes, which would else be among the host's.
+        "--runc-root",
+        &notes,
         "--detach",
         "--snapshotter",
         "native",
