@@ -3,6 +3,7 @@
 
 mod tally;
 mod binaries;
+mod packages;
 mod runner;
 
 use std::{fs, path::PathBuf, process::ExitCode, time::Instant};
@@ -12,11 +13,12 @@ use clap::{Args, ValueEnum};
 use goroscope_tests::{toolchain, workspace};
 
 use crate::{
-    build, command, dist,
+    build, command,
     fuzz::{self, Fuzzer, Target},
     lint, setup,
 };
 use binaries::Kind;
+use packages::Packages;
 use tally::Tally;
 
 /// What to test.
@@ -52,6 +54,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         setup::go(&toolchain::VERSIONS)?;
         setup::debian()?;
     }
+    // Parts of names are for quick runs, which take what is there.
+    let packages =
+        (wanted(Part::Kernel) && options.filter.is_none()).then(Packages::begin).transpose()?;
     let mut tally = Tally::default();
     if wanted(Part::Lint) {
         lints(&mut tally);
@@ -77,18 +82,17 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             Ok(()) => tally.passed += 1,
             Err(error) => tally.failure("build::release", &format!("{error:#}")),
         }
-        // Parts of names are for quick runs, which take what is there.
-        if options.filter.is_none() {
-            match dist::for_tests() {
-                Ok(()) => tally.passed += 1,
-                Err(error) => tally.failure("build::dist", &format!("{error:#}")),
-            }
-        }
         runner.goroscope = workspace::target().join("release/goroscope");
         runner.stream = true;
-        binaries::all(&mut tally, |binary| binary.kind == Kind::Kernel)
-            .iter()
-            .for_each(|binary| runner.run(binary, &mut tally));
+        let all = binaries::all(&mut tally, |binary| binary.kind == Kind::Kernel);
+        let (last, first): (Vec<_>, Vec<_>) = all.iter().partition(|b| packages::are_tried_by(b));
+        first.into_iter().for_each(|binary| runner.run(binary, &mut tally));
+        match packages.map(Packages::finish) {
+            Some(Ok(())) => tally.passed += 1,
+            Some(Err(error)) => tally.failure("build::dist", &format!("{error:#}")),
+            None => {}
+        }
+        last.into_iter().for_each(|binary| runner.run(binary, &mut tally));
     }
     if wanted(Part::Fuzz) {
         fuzzing(options.filter.as_deref().unwrap_or_default(), &mut tally);
