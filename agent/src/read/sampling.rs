@@ -231,8 +231,13 @@ impl<M: Memory> StackScan<'_, '_, M> {
         if let Some(innermost) = buffer.steps.first_mut() {
             innermost.interrupted = true;
         }
+        // A walk ends where the stack is being changed, too: below a function that is about to move
+        // to another one. The next sample is of another moment.
+        let outermost = buffer.steps.last().and_then(|step| self.code.at(step.pc));
+        let is_whole = outermost.is_some_and(|spot| spot.is_outermost());
         Ok(match end {
-            End::Whole | End::TooDeep => Some(end),
+            End::Whole => is_whole.then_some(end),
+            End::TooDeep => Some(end),
             // No more is copied than that. (Less was asked for where the stack was smaller then: the
             // next round asks for more.)
             End::Lost if words.is_left && bytes.len() < used && bytes.len() >= LARGEST => {

@@ -61,6 +61,11 @@ impl Spot {
         self.moves_stack = true;
     }
 
+    /// Whether a goroutine's stack begins with it.
+    pub(super) fn is_outermost(&self) -> bool {
+        self.is_outermost
+    }
+
     /// Whether a walk can begin where the function was interrupted: not in one that is moving from
     /// one stack to another just then.
     pub(super) fn can_begin(&self) -> bool {

@@ -77,6 +77,11 @@ fn samples_of_others_are_passed_over() {
         Sample { goroutine: 0x30_0000, ..sample() },
         Sample { sp: SP + 4, ..sample() },
         Sample { sp: BOUNDS.1, ..sample() },
+        // Below a function that is about to change the stack.
+        Sample {
+            stack: [0x3001_u64, 0].iter().flat_map(|w| w.to_le_bytes()).collect(),
+            ..sample()
+        },
         // In no function of Go, and in one that is about to change the stack.
         Sample { pc: 0x9999, ..sample() },
         Sample { pc: 0x3004, ..sample() },
