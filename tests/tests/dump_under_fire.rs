@@ -30,20 +30,17 @@ const THROUGH_VALUES: [(&str, &[&str]); 8] = [
     ("// NOP", &["runtime.corostart", "runtime.gcBgMarkWorker"]),
 ];
 
-/// Packages that the runtime itself calls into. Its own functions are left out of dumps, by Go and by
-/// us, so these may stand at any line that leads into the runtime: where a goroutine was sampled
-/// while it ran.
-const BELOW_THE_RUNTIME: [&str; 9] = [
-    "internal/abi.",
-    "internal/bytealg.",
-    "internal/byteorder.",
-    "internal/chacha8rand.",
-    "internal/cpu.",
-    "internal/goarch.",
-    "internal/runtime/",
-    "internal/stringslite.",
-    "runtime/internal/",
-];
+/// Packages that the runtime calls into, each with the dot that its functions' names go on with. The
+/// runtime's own functions are left out of dumps, by Go and by us, so these may stand at any line that
+/// leads into it: where a goroutine was sampled while it ran.
+fn below_the_runtime(go: &Go) -> Result<Vec<String>> {
+    let output = go.command()?.args(["list", "-deps", "runtime"]).output()?;
+    let packages = String::from_utf8(output.stdout)?;
+    let below = packages.lines().filter(|package| *package != "runtime");
+    let below: Vec<_> = below.map(|package| format!("{package}.")).collect();
+    ensure!(below.iter().any(|package| package == "internal/bytealg."), "runtime needs {below:?}");
+    Ok(below)
+}
 
 /// Files of the source, by path.
 #[derive(Default)]
@@ -106,15 +103,19 @@ fn has_not_begun(goroutine: &Goroutine, sources: &mut Sources) -> Result<bool> {
 }
 
 /// What is impossible about a goroutine's stack.
-fn impossible(goroutine: &Goroutine, sources: &mut Sources) -> Result<Option<String>> {
+fn impossible(
+    goroutine: &Goroutine,
+    sources: &mut Sources,
+    below: &[String],
+) -> Result<Option<String>> {
     let stack = &goroutine.stack;
     if has_not_begun(goroutine, sources)? {
         return Ok(None);
     }
     for pair in stack.windows(2) {
         let [callee, caller] = pair else { continue };
-        let below = BELOW_THE_RUNTIME.iter().any(|package| callee.function.starts_with(package));
-        let by_the_runtime = below && goroutine.state == "running";
+        let is_below = below.iter().any(|package| callee.function.starts_with(package));
+        let by_the_runtime = is_below && goroutine.state == "running";
         if !by_the_runtime && !sources.calls(caller, callee)? {
             return Ok(Some(format!("{} is not called at {caller:?}", callee.function)));
         }
@@ -153,7 +154,9 @@ fn told(goroutine: &Goroutine) -> String {
 }
 
 fn fire(version: &'static str, dumps: usize) -> Result<()> {
-    let program = fixture::build("churning", &Go::find(version)?, Mode::Normal)?;
+    let go = Go::find(version)?;
+    let below = below_the_runtime(&go)?;
+    let program = fixture::build("churning", &go, Mode::Normal)?;
     let program = Speaker::start(&program, &["40"])?;
     let mut sources = Sources::default();
     let mut seen: BTreeMap<String, u64> = BTreeMap::new();
@@ -173,7 +176,7 @@ fn fire(version: &'static str, dumps: usize) -> Result<()> {
             } else {
                 stacks += u64::from(!goroutine.stack.is_empty());
             }
-            if let Some(why) = impossible(goroutine, &mut sources)? {
+            if let Some(why) = impossible(goroutine, &mut sources, &below)? {
                 anyhow::bail!("go{version}, dump {number}: {why}\n{}", told(goroutine));
             }
         }
