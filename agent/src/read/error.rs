@@ -47,6 +47,13 @@ impl ReadError {
         matches!(self, Self::NotStarted | Self::Torn(_))
     }
 
+    /// As [`Self::is_transient`], and where values contradict one another: those that are read while
+    /// they change may.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        self.is_transient() || matches!(self, Self::Implausible { .. })
+    }
+
     pub(super) fn implausible(what: &'static str, why: &'static str) -> Self {
         Self::Implausible { what, why }
     }

@@ -89,7 +89,7 @@ impl Dumper {
             match Self::try_open(proc, id, binary, facts) {
                 Ok(opened) => break opened,
                 Err(_) if proc.is_gone(id) => return Err(DumpError::Ended(id)),
-                Err(error) if !may_pass(&error) || Instant::now() >= deadline => {
+                Err(error) if !error.may_pass() || Instant::now() >= deadline => {
                     return Err(DumpError::Read { id, error });
                 }
                 Err(_) => thread::sleep(PAUSE),
@@ -151,7 +151,7 @@ impl Dumper {
                     }
                 });
             match read {
-                Err(error) if may_pass(&error) && !last => {}
+                Err(error) if error.may_pass() && !last => {}
                 read => break read,
             }
         };
@@ -185,12 +185,6 @@ impl Dumper {
         self.proc.is_gone(self.id)
             || exe.is_none_or(|exe| !FileKey::of(&exe).is_same_file(self.exe))
     }
-}
-
-/// Whether another look may end otherwise: words that are read while they change may contradict one
-/// another.
-fn may_pass(error: &ReadError) -> bool {
-    error.is_transient() || matches!(error, ReadError::Implausible { .. })
 }
 
 /// The clock of the goroutines' waits, in nanoseconds.

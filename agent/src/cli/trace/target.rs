@@ -111,7 +111,8 @@ impl Target {
     }
 }
 
-/// Opens the runtime; one that has only just begun is waited for a little.
+/// Opens the runtime; one that has only just begun, or that changes what is
+/// read, is looked at again for a little.
 fn open(
     procfs: &ProcFs,
     pid: Pid,
@@ -126,7 +127,7 @@ fn open(
             None => Err(ReadError::NotStarted),
         };
         match opened {
-            Err(error) if error.is_transient() && Instant::now() < deadline => thread::sleep(PAUSE),
+            Err(error) if error.may_pass() && Instant::now() < deadline => thread::sleep(PAUSE),
             opened => return opened,
         }
     }
