@@ -37,6 +37,7 @@ fn the_shipped_image_runs() -> Result<()> {
     let cgroup = format!("{}/goroscope", containerd.cgroup.path());
     let runc = debian::package("runc")?.join("usr/sbin/runc").display().to_string();
     let notes = containerd.folder().join("runc").display().to_string();
+    let pipes = containerd.folder().join("fifo").display().to_string();
     containerd.ctr(&[
         "run",
         "--runc-binary",
@@ -44,6 +45,8 @@ fn the_shipped_image_runs() -> Result<()> {
         // Its notes, which would else be among the host's.
         "--runc-root",
         &notes,
+        "--fifo-dir",
+        &pipes,
         "--detach",
         "--snapshotter",
         "native",
@@ -62,9 +65,18 @@ fn the_shipped_image_runs() -> Result<()> {
         "--exe",
         "/target/*",
     ])?;
-    let exec =
-        ["tasks", "exec", "--detach", "--exec-id", "shop", "goroscope", "/target/shop", "10m"];
-    containerd.ctr(&exec)?;
+    containerd.ctr(&[
+        "tasks",
+        "exec",
+        "--detach",
+        "--fifo-dir",
+        &pipes,
+        "--exec-id",
+        "shop",
+        "goroscope",
+        "/target/shop",
+        "10m",
+    ])?;
     let labels = [("exe", "shop")];
     let scrape = poll::until("the agent in the container watches", PATIENCE, || {
         let scrape = prometheus::parse(&http::get(address, "/metrics", &[])?.text()?)?;
