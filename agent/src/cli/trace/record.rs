@@ -8,7 +8,10 @@ use std::{
 
 use goroscope_ebpf_probes::trace::TraceLosses;
 use rustix::time::{ClockId, clock_gettime};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    runtime::{Builder, Runtime},
+    signal::unix::{Signal, SignalKind, signal},
+};
 
 use super::{TraceSettings, refused, target::Target};
 use crate::{
@@ -58,12 +61,14 @@ pub(super) fn record(
     let attached =
         tracer.attach(&target.exe, target.point.offset, target.scope()).map_err(wrong)?;
     let before = tracer.visible_ids().map_err(wrong)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let mut interrupts = Interrupts::heed(&runtime)?;
     let mut records = Vec::new();
     let begin = now();
     tracer.begin(target.id.pid.0).map_err(wrong)?;
     tracing::debug!(pid = target.id.pid.0, "recording");
-    let ended = runtime.block_on(collect(tracer, procfs, target, settings, &mut records));
+    let ended =
+        runtime.block_on(collect(tracer, procfs, target, settings, &mut interrupts, &mut records));
     let mut end = now();
     tracer.end().map_err(wrong)?;
     let ended = ended?;
@@ -82,15 +87,39 @@ pub(super) fn record(
     Ok(Recording { records, window: Window { begin, end }, ended, losses, run_times, threads })
 }
 
+/// The signals that end a recording, and keep what it has.
+struct Interrupts {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Interrupts {
+    /// From now on. Before the recording begins: once it is said to have begun, no signal may lose
+    /// what it has.
+    fn heed(runtime: &Runtime) -> io::Result<Self> {
+        let _within = runtime.enter();
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn one(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
 async fn collect(
     tracer: &mut Tracer,
     procfs: &ProcFs,
     target: &Target,
     settings: &TraceSettings,
+    interrupts: &mut Interrupts,
     records: &mut Vec<TraceRecord>,
 ) -> anyhow::Result<Ended> {
-    let (mut interrupt, mut terminate) =
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let began = Instant::now();
     let deadline = began + settings.duration;
     let mut look = began;
@@ -120,8 +149,7 @@ async fn collect(
         progress.show(began.elapsed(), settings.duration, records.len());
         tokio::select! {
             () = tokio::time::sleep_until((now + PAUSE).min(deadline).into()) => {}
-            _ = interrupt.recv() => return Ok(Ended::Interrupted),
-            _ = terminate.recv() => return Ok(Ended::Interrupted),
+            () = interrupts.one() => return Ok(Ended::Interrupted),
         }
     }
 }
