@@ -82,7 +82,7 @@ fn blob(layout: &Path, bytes: &[u8]) -> Result<(String, usize)> {
     Ok((digest, bytes.len()))
 }
 
-fn tar(folder: &Path, archive: &Path) -> Result<()> {
+pub(crate) fn tar(folder: &Path, archive: &Path) -> Result<()> {
     let mut command = Command::new("tar");
     command.args(["--numeric-owner", "--owner=0", "--group=0", "-cf"]).arg(archive);
     let status = command.arg("-C").arg(folder).arg(".").status().context("starting tar")?;

@@ -1,12 +1,13 @@
 //! Go programs in real containers carry the names of their pods and containers.
 //!
-//! containerd, runc and podman are Debian's, extracted; nothing of the host's own is used. Pods are
+//! containerd, runc, podman and docker are Debian's, extracted; nothing of the host's own is used. Pods are
 //! made over CRI, as the kubelet does. What the kubelet and Docker write down is made by hand.
 
 mod bad_runtime;
 mod cgroup;
 mod containerd;
 mod cri;
+mod docker;
 mod fake;
 mod image;
 mod named;
@@ -35,7 +36,9 @@ use self::{
     cgroup::Cgroup,
     containerd::{Containerd, IMAGE},
     cri::{Client, Pod, Wanted},
+    docker::Docker,
     named::{Names, known, labels, of_ps},
+    podman::Podman,
 };
 
 const UID: &str = "11111111-2222-3333-4444-555555555555";
@@ -299,35 +302,57 @@ fn a_container_of_runc_has_the_name_that_docker_wrote_down() -> Result<()> {
     Ok(())
 }
 
+/// What both engines have to show: the name that they wrote down themselves.
+fn has_its_name(pid: u32, id: &str, root: &Path, name: &str, cgroup: &str) -> Result<()> {
+    let (pid_text, root) = (pid.to_string(), root.display().to_string());
+    let options =
+        ["--pid", &pid_text, "--cri-socket", "none", "--host-root", &root].map(str::to_owned);
+    let agent = Agent::start(&[&options[..], &["--probes".to_owned(), "off".to_owned()]].concat())?;
+    known(&agent, pid, &Names { container: name.to_owned(), ..Names::default() })?;
+    // As `agent/data/cgroups.txt` has it recorded.
+    has_cgroup(pid, cgroup)?;
+    let of_ps = of_ps(&options, pid)?;
+    ensure!(of_ps.container_id.as_deref() == Some(id), "ps tells {of_ps:?}");
+    Ok(())
+}
+
+#[test]
+fn a_container_of_docker_has_its_name() -> Result<()> {
+    const NAME: &str = "a_container_of_docker_has_its_name";
+    skip_unless!(NAME, needs());
+    let started = Docker::start("docker").and_then(|docker| {
+        let id = docker.run_program(&program()?, "goroscope-test-web")?;
+        Ok((docker, id))
+    });
+    let (docker, id) = match started {
+        Ok(started) => started,
+        Err(error) => {
+            skip::note(NAME, &format!("needs Debian's docker: {error:#}"));
+            return Ok(());
+        }
+    };
+    let cgroup = format!("{}/{id}", docker.cgroup.path());
+    has_its_name(docker.pid(&id)?, &id, &docker.root(), "goroscope-test-web", &cgroup)
+}
+
 #[test]
 fn a_container_of_podman_has_its_name() -> Result<()> {
     const NAME: &str = "a_container_of_podman_has_its_name";
     skip_unless!(NAME, needs());
-    let podman = match podman::Podman::start(&program()?, "goroscope-test-db") {
-        Ok(podman) => podman,
+    let started = Podman::new("podman").and_then(|podman| {
+        let id = podman.run_program(&program()?, "goroscope-test-db")?;
+        Ok((podman, id))
+    });
+    let (podman, id) = match started {
+        Ok(started) => started,
         Err(error) => {
             skip::note(NAME, &format!("needs Debian's podman: {error:#}"));
             return Ok(());
         }
     };
-    let pid = podman.pid()?;
-    let root = podman.root().display().to_string();
-    let options = [
-        "--pid",
-        &pid.to_string(),
-        "--cri-socket",
-        "none",
-        "--host-root",
-        &root,
-        "--probes",
-        "off",
-    ]
-    .map(str::to_owned);
-    let agent = Agent::start(&options)?;
-    known(&agent, pid, &Names { container: "goroscope-test-db".to_owned(), ..Names::default() })?;
-    has_cgroup(pid, &format!("{}/libpod-{}", podman.cgroup.path(), podman.id()))?;
-    let of_ps = of_ps(&options[..6], pid)?;
-    ensure!(of_ps.container_id.as_deref() == Some(podman.id()), "ps tells {of_ps:?}");
+    let pid = podman.pid(&id)?;
+    let cgroup = format!("{}/libpod-{id}", podman.cgroup.path());
+    has_its_name(pid, &id, &podman.root(), "goroscope-test-db", &cgroup)?;
     poll::until("podman's container is gone", PATIENCE, || {
         podman.end()?;
         Ok((!Path::new(&format!("/proc/{pid}")).exists()).then_some(()))

@@ -1,4 +1,4 @@
-//! Debian's podman, with storage of its own, and one container.
+//! Debian's podman, with storage of its own.
 
 use std::{
     fs,
@@ -12,18 +12,17 @@ use tempfile::TempDir;
 
 use crate::{cgroup::Cgroup, containerd::unmount_below, image::PROGRAM};
 
-/// A running container of podman's; gone with its storage when dropped.
+/// Podman's storage, and what runs from it; gone when dropped.
 pub(crate) struct Podman {
     podman: PathBuf,
     libraries: PathBuf,
     folder: TempDir,
     pub(crate) cgroup: Cgroup,
-    id: String,
 }
 
 impl Podman {
-    /// Starts the program, for ten minutes at most, in a container of this name.
-    pub(crate) fn start(program: &Path, name: &str) -> Result<Self> {
+    /// Makes its storage; nothing runs yet.
+    pub(crate) fn new(name: &str) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let mut packages = debian::with_needs("podman", &["podman", "conmon"])?;
         if !packages.join("usr/bin/podman").is_file() {
@@ -31,30 +30,31 @@ impl Podman {
             requires::command("podman").map_err(anyhow::Error::msg)?;
             packages = PathBuf::from("/");
         }
-        let root = folder.path().join("rootfs");
+        settings(folder.path(), &packages)?;
+        let libraries = format!("usr/lib/{}-linux-gnu", std::env::consts::ARCH);
+        let cgroup = Cgroup::new(&format!("goroscope-test-{}-{name}", std::process::id()));
+        let podman = packages.join("usr/bin/podman");
+        Ok(Self { podman, libraries: packages.join(libraries), folder, cgroup })
+    }
+
+    /// Starts the program, for ten minutes at most, in a container of this name; gives its id.
+    pub(crate) fn run_program(&self, program: &Path, name: &str) -> Result<String> {
+        let root = self.folder.path().join("rootfs");
         let inside = root.join(PROGRAM.trim_start_matches('/'));
         fs::create_dir_all(inside.parent().context("the program is in a folder")?)?;
         fs::copy(program, &inside)?;
-        settings(folder.path(), &packages)?;
-        let libraries = format!("usr/lib/{}-linux-gnu", std::env::consts::ARCH);
-        let cgroup = Cgroup::new(&format!("goroscope-test-{}-podman", std::process::id()));
-        let mut podman = Self {
-            podman: packages.join("usr/bin/podman"),
-            libraries: packages.join(libraries),
-            folder,
-            cgroup,
-            id: String::new(),
-        };
-        let (parent, root) = (podman.cgroup.path(), root.display().to_string());
+        let (parent, root) = (self.cgroup.path(), root.display().to_string());
         let run =
             ["run", "--detach", "--name", name, "--cgroup-parent", &parent, "--rootfs", &root];
-        podman.id = podman.run(&[&run[..], &[PROGRAM, "10m"]].concat())?.trim().to_owned();
-        Ok(podman)
+        Ok(self.run(&[&run[..], &[PROGRAM, "10m"]].concat())?.trim().to_owned())
     }
 
-    /// The container's id.
-    pub(crate) fn id(&self) -> &str {
-        &self.id
+    /// Loads an archive with images, of whoever made it.
+    pub(crate) fn load(&self, archive: &str) -> Result<()> {
+        let policy = self.folder.path().join("policy.json");
+        fs::write(&policy, r#"{"default": [{"type": "insecureAcceptAnything"}]}"#)?;
+        let policy = policy.display().to_string();
+        self.run(&["load", "--signature-policy", &policy, "--input", archive]).map(drop)
     }
 
     /// Below which its storage is where it is on a host.
@@ -62,18 +62,19 @@ impl Podman {
         self.folder.path().join("host")
     }
 
-    /// The container's main process.
-    pub(crate) fn pid(&self) -> Result<u32> {
-        let text = self.run(&["inspect", "--format", "{{.State.Pid}}", &self.id])?;
+    /// A container's main process.
+    pub(crate) fn pid(&self, id: &str) -> Result<u32> {
+        let text = self.run(&["inspect", "--format", "{{.State.Pid}}", id])?;
         text.trim().parse().with_context(|| format!("podman inspect says {text:?}"))
     }
 
-    /// Ends and removes the container.
+    /// Ends and removes all its containers.
     pub(crate) fn end(&self) -> Result<()> {
-        self.run(&["rm", "--force", "--ignore", "--time", "0", &self.id]).map(drop)
+        self.run(&["rm", "--all", "--force", "--time", "0"]).map(drop)
     }
 
-    fn run(&self, arguments: &[&str]) -> Result<String> {
+    /// Runs `podman`, and gives what it prints.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Result<String> {
         let folder = self.folder.path();
         let output = Command::new(&self.podman)
             .args(arguments)
@@ -91,7 +92,7 @@ impl Podman {
 
 impl Drop for Podman {
     fn drop(&mut self) {
-        let ended = if self.id.is_empty() { Ok(()) } else { self.end() };
+        let ended = self.end();
         let cleaned = self.cgroup.kill().and_then(|()| unmount_below(self.folder.path()));
         if let Err(error) = ended.and(cleaned) {
             eprintln!("podman could not be cleaned up: {error:#}");

@@ -6,9 +6,12 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use goroscope_tests::{agent::PATIENCE, debian, dist, http, poll, prometheus, skip};
+use goroscope_tests::{
+    agent::PATIENCE, debian, dist, fixture, http, poll, prometheus, skip, skip_unless,
+};
+use serde_json::{Value, json};
 
-use crate::{containerd, program};
+use crate::{containerd, docker::Docker, needs, podman::Podman, program};
 
 #[test]
 fn the_shipped_image_runs() -> Result<()> {
@@ -100,6 +103,64 @@ fn the_shipped_image_runs() -> Result<()> {
     poll::until("it ends", PATIENCE, || {
         Ok((!containerd.tasks()?.iter().any(|task| task.id == "goroscope")).then_some(()))
     })
+}
+
+/// What an engine has to show that the image is whole: it runs, and is what it says.
+fn runs(run: impl Fn(&[&str]) -> Result<String>, image: &str) -> Result<()> {
+    let said = run(&["run", "--rm", "--network", "none", image, "--version"])?;
+    ensure!(said.trim() == format!("goroscope {}", dist::VERSION), "it says {said:?}");
+    let told = run(&["inspect", "--type", "image", "--format", "{{json .Config}}", image])?;
+    let config: Value = serde_json::from_str(&told).with_context(|| told.clone())?;
+    for (pointer, expected) in [
+        ("/Entrypoint", json!(["/goroscope"])),
+        ("/Cmd", json!(["agent"])),
+        ("/Labels/org.opencontainers.image.version", json!(dist::VERSION)),
+    ] {
+        ensure!(config.pointer(pointer) == Some(&expected), "{pointer} is not {expected}: {told}");
+    }
+    Ok(())
+}
+
+#[test]
+fn podman_loads_the_shipped_image() -> Result<()> {
+    const NAME: &str = "podman_loads_the_shipped_image";
+    let found = dist::find(|_| dist::image());
+    skip_unless!(NAME, found.as_ref().map(drop).map_err(Clone::clone));
+    skip_unless!(NAME, needs());
+    let archive = found.map_err(anyhow::Error::msg)?.display().to_string();
+    let podman = match Podman::new("podman-load") {
+        Ok(podman) => podman,
+        Err(error) => {
+            skip::note(NAME, &format!("needs Debian's podman: {error:#}"));
+            return Ok(());
+        }
+    };
+    podman.load(&archive)?;
+    runs(|arguments| podman.run(arguments), &format!("{}:{}", dist::IMAGE, dist::VERSION))
+}
+
+#[test]
+fn docker_loads_the_shipped_image() -> Result<()> {
+    const NAME: &str = "docker_loads_the_shipped_image";
+    let found = dist::find(|_| dist::image());
+    skip_unless!(NAME, found.as_ref().map(drop).map_err(Clone::clone));
+    skip_unless!(NAME, needs());
+    let archive = found.map_err(anyhow::Error::msg)?.display().to_string();
+    let docker = match Docker::start("docker-load") {
+        Ok(docker) => docker,
+        Err(error) => {
+            skip::note(NAME, &format!("needs Debian's docker: {error:#}"));
+            return Ok(());
+        }
+    };
+    docker.run(&["load", "--input", &archive])?;
+    let listed = docker.run(&["images", "--format", "{{.Repository}}:{{.Tag}}"])?;
+    // This store knows one architecture to a name; the name tells it where the archive has both.
+    let plain = format!("{}:{}", dist::IMAGE, dist::VERSION);
+    let named = format!("{plain}-{}", fixture::host_arch());
+    let image = [&plain, &named].into_iter().find(|name| listed.lines().any(|line| line == *name));
+    let image = image.with_context(|| format!("neither {plain} nor {named}:\n{listed}"))?;
+    runs(|arguments| docker.run(arguments), image)
 }
 
 /// An address that nobody listens on.

@@ -10,13 +10,14 @@ use goroscope_tests::{cache, chromium::Chromium, debian, systemd, tmux, toolchai
 use crate::command;
 
 /// Programs that tests run.
-const PROGRAMS: [&str; 11] = [
+const PROGRAMS: [&str; 12] = [
     "etcd-server",
     "prometheus",
     "prometheus-alertmanager",
     "caddy",
     "runc",
     "containerd",
+    "docker.io",
     "kubernetes-client",
     "apparmor",
     "golang-github-containers-common",
