@@ -6,6 +6,7 @@ mod epoch;
 mod binary;
 mod check;
 mod stage;
+mod dated;
 mod package;
 mod archive;
 mod image;

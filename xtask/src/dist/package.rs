@@ -5,7 +5,7 @@ use std::{path::Path, process::Command};
 use anyhow::{Context as _, Result};
 use goroscope_tests::{dist, workspace};
 
-use super::{Binary, binary::PROFILE, epoch};
+use super::{Binary, binary::PROFILE, dated, epoch};
 use crate::{
     command,
     setup::{self, Packager},
@@ -26,10 +26,12 @@ pub(super) fn deb(binary: &Binary, folder: &Path, epoch: u32) -> Result<()> {
 
 /// For Fedora and others.
 pub(super) fn rpm(binary: &Binary, folder: &Path, epoch: u32) -> Result<()> {
+    let sources = workspace::target().join("dist-sources");
+    dated::copy(&sources, epoch)?;
     let path = folder.join(dist::rpm(binary.arch.kernel()));
     let mut command = Command::new(setup::packager(Packager::Rpm)?);
     command
-        .current_dir(workspace::root())
+        .current_dir(&sources)
         .args(["--package", "agent", "--auto-req", "disabled", "--payload-compress", "xz"])
         .args(["--target", &binary.arch.triple(), "--profile", PROFILE])
         .args(["--arch", binary.arch.kernel(), "--output"])
