@@ -8,6 +8,8 @@ import { Table } from "./table.js";
 
 const RANK = { confirmed: 2, suspected: 1 };
 
+// What the main goroutine begins with. Assembly has created it, of which there is no line.
+const MAIN = "runtime.main";
 const keyOf = (site) => [site.created_by, site.file, site.line, site.start].join("\u0000");
 
 // What most of them do, and how many kinds more there are.
@@ -29,7 +31,7 @@ function columns(pid) {
   };
   return [
     { id: "site", title: "Created by", first: 1, value: (site) => site.created_by,
-      fill: once(keyOf, (site) => (site.created_by === null ? ["all other sites"] : [
+      fill: once(keyOf, (site) => (site.created_by === null ? ["all other sites"] : site.start === MAIN ? ["the main goroutine"] : [
         name(site.created_by), " ", h("span", { class: "at" }, clean(site.location)),
         h("span", { class: "under" }, "starts ", name(site.start))])) },
     { id: "verdict", title: "Verdict", value: (site) => site.rank,

@@ -22,6 +22,13 @@ impl SiteName {
         let base = self.file.rsplit('/').next().unwrap_or(&self.file);
         if base.is_empty() { String::new() } else { format!("{base}:{}", self.line) }
     }
+
+    /// Whether it is where the main goroutine comes from. The runtime's assembly creates that one,
+    /// of which there is neither a function nor a line.
+    #[must_use]
+    pub fn is_main(&self) -> bool {
+        self.start == "runtime.main"
+    }
 }
 
 /// A creation site with its counts.
