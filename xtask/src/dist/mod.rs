@@ -1,5 +1,5 @@
-//! `cargo xtask dist`: what is shipped, in `target/dist`. Built from the same commit it is to have
-//! the same bytes, wherever and whenever: `--verify` tells whether it has.
+//! `cargo xtask dist`: what is shipped, in `target/dist`. Built from the same commit it has
+//! the same bytes, wherever and whenever: `--verify` shows it.
 
 mod arch;
 mod epoch;
