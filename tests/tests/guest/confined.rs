@@ -95,6 +95,7 @@ fn of_agent(line: &str) -> bool {
 pub(crate) fn is_confined(guest: &mut Guest) -> Result<()> {
     prepares(guest)?;
     watches_all(guest)?;
+    has_limits_with_the_runtimes_own(guest)?;
     needs_consent(guest)?;
     let normal = refused(guest)?;
     let unexpected: Vec<_> = normal.iter().filter(|line| of_agent(line)).collect();
@@ -165,6 +166,29 @@ fn watches_all(guest: &mut Guest) -> Result<()> {
     });
     ensure!(leased, "no lease on the executable: {locks}");
     Ok(())
+}
+
+/// With the profile that other containers have (`RuntimeDefault`) it sees those at best.
+fn has_limits_with_the_runtimes_own(guest: &mut Guest) -> Result<()> {
+    let (pod, free) = (watched::pid(guest, "pod")?, watched::pid(guest, "free")?);
+    ensure!(sees_with_the_runtimes_own(guest, &pod)?, "one of the same profile is not seen");
+    ensure!(!sees_with_the_runtimes_own(guest, &free)?, "one without a profile is seen");
+    // As containerd 1.6 writes it.
+    guest.sh("sed s/trace,tracedby,read,readby/trace,read/ /payload/pod | apparmor_parser -r")?;
+    ensure!(!sees_with_the_runtimes_own(guest, &pod)?, "an older version's profile lets it");
+    guest.sh("apparmor_parser -r /payload/pod")?;
+    Ok(())
+}
+
+fn sees_with_the_runtimes_own(guest: &mut Guest, pid: &str) -> Result<bool> {
+    let rest = format!(
+        "--wait --pipe -p AppArmorProfile=cri-containerd.apparmor.d \
+         -p 'CapabilityBoundingSet={CAPABILITIES}' /goroscope ps --pid {pid}"
+    );
+    let outcome = guest.run(&contained("agent", &rest))?;
+    let refused = outcome.output.contains("may not be looked at");
+    ensure!((outcome.status == 0) != refused, "{outcome:?}");
+    Ok(!refused)
 }
 
 /// A program whose profile has ptrace in it: it is the one to consent, where the agent has a profile.
