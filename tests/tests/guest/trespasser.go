@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"strconv"
@@ -33,6 +34,8 @@ func main() {
 		{"read the target's executable", reads(process + "/exe")},
 		{"read the target's mappings", reads(process + "/maps")},
 		{"read a file of the host", reads(host + "/etc/hostname")},
+		{"trace the target", func() error { return traces(target) }},
+		{"connect to a socket of the host", connects(host + "/run/systemd/private")},
 
 		{"create a file", writes("/trespassed", os.O_CREATE)},
 		{"create a file on the host", writes(host+"/run/trespassed", os.O_CREATE)},
@@ -111,6 +114,25 @@ func writes(path string, flags int) func() error {
 
 func starts(path string) func() error {
 	return func() error { return exec.Command(path).Run() }
+}
+
+// traces attaches without stopping; the kernel detaches when this program ends.
+func traces(target int) error {
+	const seize = 0x4206
+	if _, _, err := syscall.Syscall6(syscall.SYS_PTRACE, seize, uintptr(target), 0, 0, 0, 0); err != 0 {
+		return err
+	}
+	return nil
+}
+
+func connects(path string) func() error {
+	return func() error {
+		connection, err := net.Dial("unix", path)
+		if err == nil {
+			connection.Close()
+		}
+		return err
+	}
 }
 
 func opensSocket(family, kind int) func() error {
