@@ -4,6 +4,7 @@
 
 use std::{
     fs::{self, File},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     io::{BufRead as _, BufReader, Write as _},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
@@ -23,7 +24,7 @@ const BOOT: Duration = Duration::from_secs(300);
 const PATIENCE: Duration = Duration::from_secs(240);
 /// What is installed beside what Debian holds essential.
 const PACKAGES: &str =
-    "systemd,systemd-sysv,udev,dbus,kmod,linux-image-cloud-amd64,initramfs-tools,zstd";
+    "systemd,systemd-sysv,udev,dbus,kmod,linux-image-cloud-amd64,initramfs-tools,zstd,apparmor";
 /// What the machine does when it has started. What is on the second disk can change without the
 /// system being made anew.
 const UNIT: &str = "[Unit]
@@ -36,6 +37,13 @@ StandardOutput=journal+console
 [Install]
 WantedBy=multi-user.target
 ";
+/// Nothing to wait for, nobody to log in, and no profiles but those that a test loads.
+const MASKED: [&str; 4] = [
+    "getty@tty1.service",
+    "systemd-networkd-wait-online.service",
+    "apt-daily.timer",
+    "apparmor.service",
+];
 /// Takes commands, a line each, until there are no more; gives output and status back.
 const SCRIPT: &str = r#"exec 3<>/dev/virtio-ports/goroscope
 echo ready >&3
@@ -83,7 +91,8 @@ fn libraries(folder: &Path) -> Result<std::ffi::OsString> {
     ])?)
 }
 
-/// The system of this release: disk, kernel, what is loaded first. Made at first use.
+/// The system of this release: disk, kernel, what is loaded first. Made at first use, and anew where
+/// what is put into it has changed.
 struct System {
     folder: PathBuf,
 }
@@ -91,7 +100,10 @@ struct System {
 impl System {
     fn find(suite: &str) -> Result<Self> {
         let all = cache::folder()?.join("guest");
-        let system = Self { folder: all.join(suite) };
+        let mut hasher = DefaultHasher::new();
+        (PACKAGES, UNIT, MASKED).hash(&mut hasher);
+        let name = format!("{suite}-{:016x}", hasher.finish());
+        let system = Self { folder: all.join(&name) };
         if system.disk().is_file() {
             return Ok(system);
         }
@@ -99,7 +111,7 @@ impl System {
         if system.disk().is_file() {
             return Ok(system);
         }
-        let partial = all.join(format!(".{suite}.partial"));
+        let partial = all.join(format!(".{name}.partial"));
         if partial.exists() {
             let mounts = fs::read_to_string("/proc/self/mounts")?;
             let below = format!(" {}/", partial.display());
@@ -149,8 +161,7 @@ fn make(suite: &str, folder: &Path) -> Result<()> {
     let wants = units.join("multi-user.target.wants");
     fs::create_dir_all(&wants)?;
     std::os::unix::fs::symlink("../guest.service", wants.join("guest.service"))?;
-    // Nothing to wait for, and nobody to log in.
-    for unit in ["getty@tty1.service", "systemd-networkd-wait-online.service", "apt-daily.timer"] {
+    for unit in MASKED {
         let mask = units.join(unit);
         if !mask.exists() {
             std::os::unix::fs::symlink("/dev/null", mask)?;

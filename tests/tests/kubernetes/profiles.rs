@@ -1,4 +1,5 @@
-//! The profiles for AppArmor and seccomp are what their readers take.
+//! The profiles for AppArmor and seccomp are what their readers take. A kernel enforces the first in
+//! `tests/tests/guest`.
 
 use std::{fs, process::Command};
 
@@ -35,9 +36,6 @@ fn the_apparmor_profile_is_one() -> Result<()> {
     // It names what the DaemonSet adds.
     for name in ["sys_ptrace", "dac_read_search", "sys_admin", "lease", "bpf", "perfmon"] {
         ensure!(text.contains(&format!("  capability {name},\n")), "{name}");
-    }
-    if !fs::exists("/sys/module/apparmor")? {
-        eprintln!("the profile was parsed and not loaded: this kernel has no AppArmor");
     }
     Ok(())
 }

@@ -1,6 +1,9 @@
 //! The package in the life of a server: Debian with its own kernel and its own systemd, in a machine
 //! of our own. It is installed, watches a program, is told to read its configuration anew, killed,
-//! upgraded, and purged.
+//! upgraded, and purged. In between, another one is confined as in a container.
+
+mod confined;
+mod watched;
 
 use std::{
     path::{Path, PathBuf},
@@ -8,21 +11,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use goroscope_tests::{
     dist,
     fixture::{self, Mode},
     guest::{self, Guest},
-    prometheus::{self, Scrape},
     requires, skip_unless,
-    speaker::Report,
     toolchain::{Go, NEWEST},
 };
 use tempfile::TempDir;
 
+use crate::watched::{Agent, Told};
+
 /// Debian 12, with Linux 6.1.
 const SUITE: &str = "bookworm";
-const ADDRESS: &str = "127.0.0.1:4676";
+/// The one of the package.
+const AGENT: Agent = Agent { address: "127.0.0.1:4676" };
 /// How long the agent may take for something; the machine is emulated.
 const PATIENCE: Duration = Duration::from_secs(180);
 /// A higher version of the same.
@@ -42,17 +46,20 @@ fn a_package_lives_on_a_server() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let upgrade = as_version(&package, UPGRADE, &folder)?;
     let program = fixture::build("workloads", &Go::find(NEWEST)?, Mode::Normal)?;
-    let payload: [(&str, &Path); 3] = [
+    let confined = confined::payload(folder.path())?;
+    let payload = [
         ("goroscope.deb", package.as_path()),
         ("upgrade.deb", upgrade.as_path()),
         ("shop", program.as_path()),
     ];
-    let mut guest = Guest::start(SUITE, &payload)?;
+    let all = confined.iter().map(|(name, path)| (*name, path.as_path()));
+    let mut guest = Guest::start(SUITE, &payload.into_iter().chain(all).collect::<Vec<_>>())?;
     println!("kernel {}, {}", guest.sh("uname -r")?, guest.sh("systemctl --version | head -n 1")?);
     println!("started after {:.0} s", begun.elapsed().as_secs_f64());
     let mut server = Server { guest, begun };
     server.installs()?;
     let told = server.watches()?;
+    server.is_confined()?;
     server.reloads()?;
     server.comes_back(&told)?;
     server.upgrades(&told)?;
@@ -119,101 +126,26 @@ impl Server {
         Ok(())
     }
 
-    fn scrape(&mut self) -> Result<Scrape> {
-        prometheus::parse(&self.guest.get(ADDRESS, "/metrics")?)
-    }
-
     /// Starts a program and has the agent say what it says.
     fn watches(&mut self) -> Result<Told> {
-        self.guest.sh("mkfifo /run/words")?;
-        self.guest.sh(
-            "systemd-run --quiet --unit shop sh -c 'exec 5<>/run/words; exec /payload/shop churn \
-             </run/words >/run/says'",
-        )?;
-        self.guest.until("the program is ready", PATIENCE, "cat /run/says", |said| {
-            said.contains("ready")
-        })?;
-        let pid = self.property_of_shop()?;
-        let labels = [("pid", pid.as_str())];
-        let mut before = None;
-        let begun = Instant::now();
-        while before.is_none() {
-            ensure!(begun.elapsed() < PATIENCE, "the program is not watched");
-            let scrape = self.scrape()?;
-            let probes = scrape.value("goroscope_probes_attached", &labels).unwrap_or(0.0);
-            before = (probes > 0.0).then_some(scrape);
-        }
-        let before = before.context("not watched")?;
-        self.guest.sh("echo go > /run/words")?;
-        let said = self.guest.until("the program reports", PATIENCE, "cat /run/says", |said| {
-            said.contains("num_goroutine")
-        })?;
-        let line = said.lines().last().context("it says nothing")?;
-        let report: Report = serde_json::from_str(line).with_context(|| format!("{line:?}"))?;
-        let told = Told { pid: pid.clone(), report };
-        self.equal(&told)?;
-        let after = self.scrape()?;
-        let sites = |scrape: &Scrape, name: &str| -> u64 {
-            scrape.series(name, &labels).filter_map(|sample| sample.count()).sum()
-        };
-        for (name, expected) in [
-            ("goroscope_site_goroutines_created_total", told.report.created),
-            ("goroscope_site_goroutines_exited_total", told.report.exited),
-        ] {
-            let seen = sites(&after, name).saturating_sub(sites(&before, name));
-            ensure!(seen == expected, "the program says {expected}, the probes {seen} ({name})");
-        }
-        let delays = after.count("goroscope_thread_sched_delay_seconds_count", &labels)?;
-        ensure!(delays > 0, "no delay of threads is told");
-        let lost: u64 = after
-            .series("goroscope_events_lost_total", &[])
-            .filter_map(|sample| sample.count())
-            .sum();
-        ensure!(lost == 0, "{lost} events were lost");
+        self.guest.sh("mkfifo /run/shop.words")?;
+        self.guest.sh("systemd-run --quiet --unit shop sh -c 'exec 5<>/run/shop.words; \
+             exec /payload/shop churn </run/shop.words >/run/shop.says'")?;
+        let told = AGENT.counts(&mut self.guest, "shop")?;
         println!("{} goroutines counted by the probes, each of them", told.report.created);
         self.done("watched");
         Ok(told)
     }
 
-    fn property_of_shop(&mut self) -> Result<String> {
-        self.guest.sh("systemctl show --value --property MainPID shop.service")
-    }
-
-    /// What the agent serves of the program's runtime is what the program says.
-    fn equal(&mut self, told: &Told) -> Result<()> {
-        let labels = [("pid", told.pid.as_str())];
-        let created = told.report.runtime_created_after.context("Go counts its goroutines")?;
-        let wanted = [
-            ("goroscope_goroutines", told.report.num_goroutine),
-            ("goroscope_goroutines_created_total", created),
-        ];
-        let begun = Instant::now();
-        loop {
-            let scrape = self.scrape()?;
-            let seen: Vec<_> =
-                wanted.iter().map(|(name, _)| scrape.count(name, &labels).ok()).collect();
-            if seen.iter().zip(&wanted).all(|(seen, (_, wanted))| *seen == Some(*wanted)) {
-                return Ok(());
-            }
-            ensure!(begun.elapsed() < PATIENCE, "the program says {wanted:?}, served is {seen:?}");
-        }
-    }
-
-    /// Whether the program is among those that are watched.
-    fn lists(&mut self, pid: &str, wanted: bool) -> Result<()> {
-        let begun = Instant::now();
-        loop {
-            let scrape = self.scrape()?;
-            let seen = scrape.value("goroscope_goroutines", &[("pid", pid)]).is_ok();
-            if seen == wanted {
-                return Ok(());
-            }
-            ensure!(begun.elapsed() < PATIENCE, "the program is watched: {seen}");
-        }
+    /// Whether it does all that with its profile, and nothing else.
+    fn is_confined(&mut self) -> Result<()> {
+        confined::is_confined(&mut self.guest)?;
+        self.done("confined");
+        Ok(())
     }
 
     fn reloads(&mut self) -> Result<()> {
-        let shop = self.property_of_shop()?;
+        let shop = watched::pid(&mut self.guest, "shop")?;
         let pid = self.active()?;
         let file = "/etc/goroscope/goroscope.yml";
         self.guest.sh(&format!("cp {file} /run/kept && echo 'nonsense: 1' >> {file}"))?;
@@ -221,13 +153,13 @@ impl Server {
         self.guest.until("it says why not", PATIENCE, "journalctl -u goroscope", |log| {
             log.contains("nonsense")
         })?;
-        self.lists(&shop, true)?;
+        AGENT.lists(&mut self.guest, &shop, true)?;
         self.guest.sh(&format!("cp /run/kept {file} && echo 'exclude_exe: [shop]' >> {file}"))?;
         self.guest.sh("systemctl reload goroscope.service")?;
-        self.lists(&shop, false)?;
+        AGENT.lists(&mut self.guest, &shop, false)?;
         self.guest.sh(&format!("cp /run/kept {file}"))?;
         self.guest.sh("systemctl reload goroscope.service")?;
-        self.lists(&shop, true)?;
+        AGENT.lists(&mut self.guest, &shop, true)?;
         ensure!(self.active()? == pid, "a reload is no restart");
         self.done("reloaded, a wrong configuration refused");
         Ok(())
@@ -245,7 +177,7 @@ impl Server {
         let after = self.active()?;
         ensure!(after != pid, "it is still {pid}");
         // Nothing is lost but the time in between: the runtime has counted.
-        self.equal(told)?;
+        AGENT.equal(&mut self.guest, told)?;
         self.done("killed, and back");
         Ok(())
     }
@@ -257,7 +189,7 @@ impl Server {
         ensure!(version == UPGRADE, "{version} is installed");
         ensure!(self.active()? != pid, "the old one still runs");
         self.guest.sh("grep '^probes: always' /etc/goroscope/goroscope.yml")?;
-        self.equal(told)?;
+        AGENT.equal(&mut self.guest, told)?;
         self.done("upgraded");
         Ok(())
     }
@@ -282,10 +214,4 @@ impl Server {
         self.done("gone");
         Ok(())
     }
-}
-
-/// What the program says of itself at the end of its work.
-struct Told {
-    pid: String,
-    report: Report,
 }
