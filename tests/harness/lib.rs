@@ -45,6 +45,7 @@ pub mod table;
 pub mod bpf;
 pub mod elf;
 pub mod dist;
+pub mod packager;
 pub mod guest;
 
 pub mod proc;

@@ -3,13 +3,10 @@
 use std::{path::Path, process::Command};
 
 use anyhow::{Context as _, Result};
-use goroscope_tests::{dist, workspace};
+use goroscope_tests::{dist, packager::Packager, workspace};
 
 use super::{Binary, binary::PROFILE, dated, epoch};
-use crate::{
-    command,
-    setup::{self, Packager},
-};
+use crate::{command, setup};
 
 /// For Debian.
 pub(super) fn deb(binary: &Binary, folder: &Path, epoch: u32) -> Result<()> {

@@ -10,14 +10,11 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use goroscope_tests::workspace;
+use goroscope_tests::{packager::Packager, workspace};
 use serde_json::Value;
 
 use super::{arch::Arch, epoch};
-use crate::{
-    command,
-    setup::{self, Packager},
-};
+use crate::{command, setup};
 
 /// The members of the workspace: the tool leaves a file in each.
 const MEMBERS: [&str; 4] = ["agent", "ebpf-probes", "tests", "xtask"];

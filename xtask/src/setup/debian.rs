@@ -10,7 +10,7 @@ use goroscope_tests::{cache, chromium::Chromium, debian, systemd, tmux, toolchai
 use crate::command;
 
 /// Programs that tests run.
-const PROGRAMS: [&str; 12] = [
+const PROGRAMS: [&str; 13] = [
     "etcd-server",
     "prometheus",
     "prometheus-alertmanager",
@@ -23,6 +23,7 @@ const PROGRAMS: [&str; 12] = [
     "golang-github-containers-common",
     "mmdebstrap",
     "qemu-user-static",
+    "busybox-static",
 ];
 /// Those with libraries that not every system has.
 const WITH_LIBRARIES: [&str; 2] = ["podman", "conmon"];

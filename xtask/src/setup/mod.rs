@@ -12,9 +12,8 @@ mod debian;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use goroscope_tests::{cache, toolchain};
+use goroscope_tests::{cache, packager::Packager, toolchain};
 
-pub(crate) use packaging::Packager;
 pub(crate) use zig::Zig;
 
 /// What the build needs.
@@ -46,7 +45,7 @@ pub(crate) fn zig() -> Result<Zig> {
 /// What makes packages; gives its path.
 pub(crate) fn packager(which: Packager) -> Result<PathBuf> {
     let _lock = cache::lock("setup-packaging")?;
-    which.install()
+    packaging::install(which)
 }
 
 /// Programs that only Debian's packages bring.

@@ -1,6 +1,10 @@
 //! What `cargo xtask dist` makes is what it says: one static file, packages with all that belongs to
 //! a service, an image with nothing but the binary, sums that are right, a list of all parts.
 
+mod rpm;
+mod distribution;
+mod rpm_life;
+
 use std::{
     collections::BTreeSet,
     fs,
@@ -9,7 +13,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use goroscope_tests::{debian, dist, fixture, requires, skip, skip_unless, workspace};
+use goroscope_tests::{dist, fixture, requires, skip, skip_unless, workspace};
 use serde_json::Value;
 
 /// What docs/install.md says that the binary takes at most, in bytes.
@@ -123,11 +127,11 @@ fn a_package_for_rpm_has_all() -> Result<()> {
     let found = dist::find(|_| dist::rpm(std::env::consts::ARCH));
     skip_unless!(
         "a_package_for_rpm_has_all",
-        found.as_ref().map(drop).map_err(Clone::clone).and_then(|()| rpm("rpm").map(drop))
+        found.as_ref().map(drop).map_err(Clone::clone).and_then(|()| rpm::query("rpm").map(drop))
     );
     let path = found.map_err(anyhow::Error::msg)?;
     let query = |what: &[&str]| {
-        let mut rpm = rpm("rpm").map_err(anyhow::Error::msg)?;
+        let mut rpm = rpm::query("rpm").map_err(anyhow::Error::msg)?;
         output(rpm.args(["--query", "--package", "--nosignature"]).args(what).arg(&path))
     };
     let listed = query(&["--list"])?;
@@ -154,26 +158,9 @@ fn a_package_for_rpm_has_all() -> Result<()> {
     let needs = query(&["--requires"])?;
     ensure!(!needs.contains(".so"), "it needs libraries:\n{needs}");
     // What is in it is what its header says.
-    let mut keys = rpm("rpmkeys").map_err(anyhow::Error::msg)?;
+    let mut keys = rpm::query("rpmkeys").map_err(anyhow::Error::msg)?;
     output(keys.args(["--checksig", "--nosignature"]).arg(&path))?;
     Ok(())
-}
-
-/// A command of RPM's, from Debian's packages, with a database that is nobody's.
-fn rpm(name: &str) -> Result<Command, String> {
-    let folder =
-        debian::with_needs("rpm", &["rpm"]).map_err(|error| format!("needs rpm: {error:#}"))?;
-    let triplet = format!("{}-linux-gnu", std::env::consts::ARCH);
-    let mut command = Command::new(folder.join("usr/bin").join(name));
-    let libraries = [folder.join("usr/lib").join(&triplet), folder.join("lib").join(&triplet)];
-    let libraries = std::env::join_paths(libraries).map_err(|error| error.to_string())?;
-    command
-        .env("LD_LIBRARY_PATH", libraries)
-        .env("RPM_CONFIGDIR", folder.join("usr/lib/rpm"))
-        .env("LC_ALL", "C")
-        // It makes one where there is none.
-        .args(["--dbpath", concat!(env!("CARGO_TARGET_TMPDIR"), "/rpm")]);
-    Ok(command)
 }
 
 #[test]
