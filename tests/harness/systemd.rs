@@ -1,6 +1,10 @@
-//! systemd's own judgement of a unit: the system's `systemd-analyze`, or Debian's.
+//! systemd's own judgement of a unit, and what it does with one where it does not run: the system's
+//! `systemd-analyze` and `systemctl`, or Debian's.
 
-use std::process::{Command, Stdio};
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -11,12 +15,29 @@ use crate::{debian, requires};
 /// # Errors
 /// Where the system has none, and apt cannot get it.
 pub fn analyze() -> Result<Command> {
-    if requires::command("systemd-analyze").is_ok() {
-        return Ok(Command::new("systemd-analyze"));
+    tool("systemd-analyze")
+}
+
+/// The command `systemctl` for the system in this folder, without further arguments. It talks to no
+/// service manager.
+///
+/// # Errors
+/// As [`analyze`].
+pub fn systemctl(root: &Path) -> Result<Command> {
+    let mut command = tool("systemctl")?;
+    command.arg("--root").arg(root);
+    Ok(command)
+}
+
+fn tool(name: &str) -> Result<Command> {
+    if requires::command(name).is_ok() {
+        return Ok(Command::new(name));
     }
     let files = debian::with_needs("systemd-analyze", &["systemd"])?;
-    let program = files.join("usr/bin/systemd-analyze");
-    ensure!(program.is_file(), "the package systemd has no systemd-analyze");
+    // Where /bin is not /usr/bin, systemctl is in the first.
+    let found = ["usr/bin", "bin"].map(|folder| files.join(folder).join(name));
+    let found = found.into_iter().find(|path| path.is_file());
+    let program = found.with_context(|| format!("the package systemd has no {name}"))?;
     let triplet = format!("{}-linux-gnu", std::env::consts::ARCH);
     let folders = ["usr/lib/TRIPLET/systemd", "usr/lib/TRIPLET", "lib/TRIPLET", "usr/lib/systemd"];
     let libraries = folders.map(|folder| files.join(folder.replace("TRIPLET", &triplet)));

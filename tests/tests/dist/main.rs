@@ -145,6 +145,8 @@ fn a_package_for_rpm_has_all() -> Result<()> {
     let expected =
         format!("goroscope {} 1 {} MIT OR Apache-2.0", dist::VERSION, std::env::consts::ARCH);
     ensure!(told == expected, "it is {told:?}");
+    let summary = query(&["--queryformat", "%{SUMMARY}"])?;
+    ensure!(summary.len() < 80 && !summary.contains('\n'), "lists have no room for {summary:?}");
     let configuration = query(&["--configfiles"])?;
     ensure!(
         configuration.lines().collect::<BTreeSet<_>>()

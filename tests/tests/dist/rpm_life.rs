@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use goroscope_tests::{dist, packager::Packager, skip_unless, workspace};
+use goroscope_tests::{dist, packager::Packager, skip_unless, systemd, workspace};
 
 use super::{
     IN_PACKAGES,
@@ -112,6 +112,43 @@ fn a_package_for_rpm_does_without_systemd() -> Result<()> {
         quiet(&system, &["--erase", "goroscope"], None)?;
         left(&system, &before, &[])?;
     }
+    Ok(())
+}
+
+#[test]
+fn systemd_does_what_a_package_for_rpm_asks() -> Result<()> {
+    skip_unless!("systemd_does_what_a_package_for_rpm_asks", systemd::usable());
+    let folder = tempfile::tempdir()?;
+    let root = folder.path();
+    let (units, presets) = ("usr/lib/systemd/system", "usr/lib/systemd/system-preset");
+    for folder in [units, presets, "etc/systemd/system"] {
+        fs::create_dir_all(root.join(folder))?;
+    }
+    for unit in ["goroscope.service", "goroscope.socket"] {
+        fs::copy(workspace::root().join("deploy/systemd").join(unit), root.join(units).join(unit))?;
+    }
+    let (service, socket) =
+        ("multi-user.target.wants/goroscope.service", "sockets.target.wants/goroscope.socket");
+    let enabled = || -> Vec<&str> {
+        let link = |link: &&str| root.join("etc/systemd/system").join(link).is_symlink();
+        [service, socket].into_iter().filter(link).collect()
+    };
+    // Where there is no service manager nothing is stopped: it says so, and fails after the rest.
+    let ask = |words: &str| -> Result<()> {
+        let words = words.split(' ').filter(|word| *word != "--now");
+        output(systemd::systemctl(root)?.args(words)).map(drop)
+    };
+    let preset = |text: &str| fs::write(root.join(presets).join("50-test.preset"), text);
+    preset("disable *\n")?;
+    ask(PRESET)?;
+    ensure!(enabled().is_empty(), "it was enabled although the preset says no: {:?}", enabled());
+    preset("enable goroscope.service\ndisable *\n")?;
+    ask(PRESET)?;
+    ensure!(enabled() == [service], "the preset is for the service alone: {:?}", enabled());
+    ask("enable goroscope.socket")?;
+    ensure!(enabled() == [service, socket], "what was enabled is {:?}", enabled());
+    ask(DISABLE)?;
+    ensure!(enabled().is_empty(), "enabled although the package goes: {:?}", enabled());
     Ok(())
 }
 
