@@ -85,13 +85,15 @@ fn a_package_for_rpm_comes_and_goes() -> Result<()> {
     let differs = system.rpm(&["--verify", "goroscope"], None)?.text;
     ensure!(differs.lines().count() == 1 && differs.contains(CONFIGURATION), "{differs}");
 
+    let own = "/etc/goroscope/web.yml";
+    fs::write(system.path(own), "the administrator's\n")?;
     let said = system.rpm(&["--erase", "goroscope"], None)?;
     let kept = format!("{CONFIGURATION}.rpmsave");
     let expected = format!("warning: {CONFIGURATION} saved as {kept}\n");
     ensure!(said.success && said.text == expected, "the erasure: {said:?}");
     asked(&system, &[(NEXT, DISABLE), (GONE, RELOAD)])?;
     ensure!(read(&kept)? == changed, "what is kept of the configuration is something else");
-    left(&system, &before, &["/etc/goroscope", &kept])
+    left(&system, &before, &["/etc/goroscope", &kept, own])
 }
 
 #[test]
