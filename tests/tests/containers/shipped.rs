@@ -107,7 +107,11 @@ fn the_shipped_image_runs() -> Result<()> {
 
 /// What an engine has to show that the image is whole: it runs, and is what it says.
 fn runs(run: impl Fn(&[&str]) -> Result<String>, image: &str) -> Result<()> {
-    let said = run(&["run", "--rm", "--network", "none", image, "--version"])?;
+    // Not attached: podman would wait long for the clean-up that it has conmon start.
+    let started = run(&["run", "--detach", "--network", "none", image, "--version"])?;
+    let said = poll::until("it has said its version", PATIENCE, || {
+        Ok(Some(run(&["logs", started.trim()])?).filter(|said| !said.is_empty()))
+    })?;
     ensure!(said.trim() == format!("goroscope {}", dist::VERSION), "it says {said:?}");
     let told = run(&["inspect", "--type", "image", "--format", "{{json .Config}}", image])?;
     let config: Value = serde_json::from_str(&told).with_context(|| told.clone())?;
