@@ -42,6 +42,11 @@ fn below_the_runtime(go: &Go) -> Result<Vec<String>> {
     Ok(below)
 }
 
+/// What the runtime itself calls where a goroutine that allocates has to help the collector, or starts
+/// it (`gcAssistAlloc`, `gcStart`): at any line that leads into the runtime. What lies in between is
+/// left out of dumps, by Go and by us; this is shown, because programs may call it too.
+const YIELD: &str = "runtime.Gosched";
+
 /// Files of the source, by path.
 #[derive(Default)]
 struct Sources(HashMap<String, Vec<String>>);
@@ -112,10 +117,11 @@ fn impossible(
     if has_not_begun(goroutine, sources)? {
         return Ok(None);
     }
-    for pair in stack.windows(2) {
+    for (depth, pair) in stack.windows(2).enumerate() {
         let [callee, caller] = pair else { continue };
         let is_below = below.iter().any(|package| callee.function.starts_with(package));
-        let by_the_runtime = is_below && goroutine.state == "running";
+        let yields = depth == 0 && callee.function == YIELD;
+        let by_the_runtime = yields || (is_below && goroutine.state == "running");
         if !by_the_runtime && !sources.calls(caller, callee)? {
             return Ok(Some(format!("{} is not called at {caller:?}", callee.function)));
         }
