@@ -63,14 +63,12 @@ fn containerd(test: &str) -> Result<Option<Containerd>> {
         skip::note(test, &reason);
         return Ok(None);
     }
-    match program().and_then(|program| Containerd::start(&program)) {
-        Ok(containerd) => Ok(Some(containerd)),
-        // Not every host has Debian's package, or lets one start it.
-        Err(error) => {
-            skip::note(test, &format!("needs containerd: {error:#}"));
-            Ok(None)
-        }
-    }
+    Ok(or_skip(test, "containerd", program().and_then(|program| Containerd::start(&program))))
+}
+
+/// Not every host has Debian's packages, or lets one start what is in them: then the test is skipped.
+fn or_skip<T>(test: &str, what: &str, started: Result<T>) -> Option<T> {
+    started.map_err(|error| skip::note(test, &format!("needs {what}: {error:#}"))).ok()
 }
 
 /// A pod, in the cgroup that the kubelet would make for it.
@@ -272,17 +270,9 @@ fn a_container_of_runc_has_the_name_that_docker_wrote_down() -> Result<()> {
     fs::create_dir_all(&docker)?;
     fs::write(docker.join("config.v2.json"), r#"{"State":{},"Name":"/front"}"#)?;
     let path = format!("{}/docker/{id}", cgroup.path());
-    let container = match Container::start_in(
-        &path,
-        &fixture::build("spin", &Go::find(NEWEST)?, Mode::Normal)?,
-        &[],
-    ) {
-        Ok(container) => container,
-        Err(error) => {
-            skip::note(NAME, &format!("needs a container: {error:#}"));
-            return Ok(());
-        }
-    };
+    let program = fixture::build("spin", &Go::find(NEWEST)?, Mode::Normal)?;
+    let started = Container::start_in(&path, &program, &[]);
+    let Some(container) = or_skip(NAME, "a container", started) else { return Ok(()) };
     let host = root.path().display().to_string();
     let options = [
         "--cgroup",
@@ -324,13 +314,7 @@ fn a_container_of_docker_has_its_name() -> Result<()> {
         let id = docker.run_program(&program()?, "goroscope-test-web")?;
         Ok((docker, id))
     });
-    let (docker, id) = match started {
-        Ok(started) => started,
-        Err(error) => {
-            skip::note(NAME, &format!("needs Debian's docker: {error:#}"));
-            return Ok(());
-        }
-    };
+    let Some((docker, id)) = or_skip(NAME, "Debian's docker", started) else { return Ok(()) };
     let cgroup = format!("{}/{id}", docker.cgroup.path());
     has_its_name(docker.pid(&id)?, &id, &docker.root(), "goroscope-test-web", &cgroup)
 }
@@ -343,13 +327,7 @@ fn a_container_of_podman_has_its_name() -> Result<()> {
         let id = podman.run_program(&program()?, "goroscope-test-db")?;
         Ok((podman, id))
     });
-    let (podman, id) = match started {
-        Ok(started) => started,
-        Err(error) => {
-            skip::note(NAME, &format!("needs Debian's podman: {error:#}"));
-            return Ok(());
-        }
-    };
+    let Some((podman, id)) = or_skip(NAME, "Debian's podman", started) else { return Ok(()) };
     let pid = podman.pid(&id)?;
     let cgroup = format!("{}/libpod-{id}", podman.cgroup.path());
     has_its_name(pid, &id, &podman.root(), "goroscope-test-db", &cgroup)?;

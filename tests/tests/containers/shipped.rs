@@ -11,21 +11,20 @@ use goroscope_tests::{
 };
 use serde_json::{Value, json};
 
-use crate::{containerd, docker::Docker, needs, podman::Podman, program};
+use crate::{containerd, docker::Docker, needs, or_skip, podman::Podman, program};
+
+/// Where the image is.
+fn archive(test: &str) -> Option<String> {
+    let found = dist::find(|_| dist::image()).map_err(|reason| skip::note(test, &reason));
+    Some(found.ok()?.display().to_string())
+}
 
 #[test]
 fn the_shipped_image_runs() -> Result<()> {
     const NAME: &str = "the_shipped_image_runs";
-    let archive = match dist::find(|_| dist::image()) {
-        Ok(path) => path,
-        Err(reason) => {
-            skip::note(NAME, &reason);
-            return Ok(());
-        }
-    };
+    let Some(archive) = archive(NAME) else { return Ok(()) };
     let Some(containerd) = containerd(NAME)? else { return Ok(()) };
-    let from = archive.display().to_string();
-    containerd.ctr(&["images", "import", "--snapshotter", "native", &from])?;
+    containerd.ctr(&["images", "import", "--snapshotter", "native", &archive])?;
     let image = format!("{}:{}", dist::IMAGE, dist::VERSION);
     let listed = containerd.ctr(&["images", "ls", "--quiet"])?;
     ensure!(listed.lines().any(|name| name == image), "{image} is not among\n{listed}");
@@ -128,16 +127,10 @@ fn runs(run: impl Fn(&[&str]) -> Result<String>, image: &str) -> Result<()> {
 #[test]
 fn podman_loads_the_shipped_image() -> Result<()> {
     const NAME: &str = "podman_loads_the_shipped_image";
-    let found = dist::find(|_| dist::image());
-    skip_unless!(NAME, found.as_ref().map(drop).map_err(Clone::clone));
     skip_unless!(NAME, needs());
-    let archive = found.map_err(anyhow::Error::msg)?.display().to_string();
-    let podman = match Podman::new("podman-load") {
-        Ok(podman) => podman,
-        Err(error) => {
-            skip::note(NAME, &format!("needs Debian's podman: {error:#}"));
-            return Ok(());
-        }
+    let Some(archive) = archive(NAME) else { return Ok(()) };
+    let Some(podman) = or_skip(NAME, "Debian's podman", Podman::new("podman-load")) else {
+        return Ok(());
     };
     podman.load(&archive)?;
     runs(|arguments| podman.run(arguments), &format!("{}:{}", dist::IMAGE, dist::VERSION))
@@ -146,16 +139,10 @@ fn podman_loads_the_shipped_image() -> Result<()> {
 #[test]
 fn docker_loads_the_shipped_image() -> Result<()> {
     const NAME: &str = "docker_loads_the_shipped_image";
-    let found = dist::find(|_| dist::image());
-    skip_unless!(NAME, found.as_ref().map(drop).map_err(Clone::clone));
     skip_unless!(NAME, needs());
-    let archive = found.map_err(anyhow::Error::msg)?.display().to_string();
-    let docker = match Docker::start("docker-load") {
-        Ok(docker) => docker,
-        Err(error) => {
-            skip::note(NAME, &format!("needs Debian's docker: {error:#}"));
-            return Ok(());
-        }
+    let Some(archive) = archive(NAME) else { return Ok(()) };
+    let Some(docker) = or_skip(NAME, "Debian's docker", Docker::start("docker-load")) else {
+        return Ok(());
     };
     docker.run(&["load", "--input", &archive])?;
     let listed = docker.run(&["images", "--format", "{{.Repository}}:{{.Tag}}"])?;
