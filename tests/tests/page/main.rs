@@ -77,6 +77,11 @@ fn a_leak_rises_to_the_top_and_shows_its_stacks() -> Result<()> {
     let top = browser.until("the sites are there", &first_row("Creation sites"))?;
     let top = top.as_str().unwrap_or_default().to_owned();
     ensure!(top.contains("main.lookup") && top.contains("main.go:52"), "{top}");
+    // That one has no `go` statement.
+    ensure!(
+        browser.text()?.contains("the main goroutine"),
+        "it is named by the runtime's assembly"
+    );
     browser.until(
         "the first site is judged, and grows",
         &format!("{}?.match(/Leak[^]*\\+[0-9]/)", first_row("Creation sites")),
